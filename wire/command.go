@@ -65,6 +65,9 @@ func DecodeCommand(b []byte) (Command, error) {
 		return Command{}, errCommand
 	}
 	c.Args = args
+	if c.Name != "" && !ValidText(c.Name, MaxNameBytes) {
+		return Command{}, errCommand
+	}
 	if !ValidPlayer(c.Player) || !ValidKey(c.Key) || !ValidOp(c.Op) || !ValidNode(c.Gateway) {
 		return Command{}, errCommand
 	}

@@ -1,0 +1,166 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"tickcast/wire"
+)
+
+const (
+	// feedBuffer bounds the live records that wait for the fold. The client library
+	// drops what exceeds it, which the fold sees as a gap and reads from the log.
+	feedBuffer = 1 << 16
+	// fillBatch is how many records one direct get asks for.
+	fillBatch = 1000
+	// fillTimeout bounds one direct get; fillRetry is the pause before the next when
+	// a replica of the stream does not have the records yet.
+	fillTimeout = 2 * time.Second
+	fillRetry   = 3 * time.Millisecond
+)
+
+// feed reads the log of one partition: live from the republished records, gaps
+// and history by direct get. One consumer per room would cost the stream its
+// speed, and an ordered consumer stalls for seconds when its node dies.
+type feed struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	name   string
+	live   chan *nats.Msg
+	sub    *nats.Subscription
+}
+
+func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, p int) (*feed, error) {
+	name := wire.PartitionStream(p)
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", name, err)
+	}
+	f := &feed{js: js, stream: stream, name: name, live: make(chan *nats.Msg, feedBuffer)}
+	if f.sub, err = nc.ChanSubscribe(wire.FeedSubject(p), f.live); err != nil {
+		return nil, fmt.Errorf("subscribe to the feed of %s: %w", name, err)
+	}
+	return f, nil
+}
+
+func (f *feed) close() { _ = f.sub.Unsubscribe() }
+
+// created is when the stream was created, Unix ns.
+func (f *feed) created() int64 { return f.stream.CachedInfo().Created.UnixNano() }
+
+// replicated reports whether the stream has more than one replica.
+func (f *feed) replicated() bool { return f.stream.CachedInfo().Config.Replicas > 1 }
+
+// lastSeq asks the stream's leader for the newest sequence.
+func (f *feed) lastSeq(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
+	defer cancel()
+	info, err := f.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask %s for its state: %w", f.name, err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// read hands the records from to, inclusive, to apply, in order and without a
+// gap. It goes on until it has them all, ctx ends, or apply returns an error.
+func (f *feed) read(ctx context.Context, from, to uint64, apply func(Record) error) error {
+	for from <= to {
+		next, err := f.readBatch(ctx, from, to, apply)
+		if err != nil {
+			return err
+		}
+		if next == from {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(fillRetry):
+			}
+		}
+		from = next
+	}
+	return nil
+}
+
+func (f *feed) readBatch(ctx context.Context, from, to uint64, apply func(Record) error) (uint64, error) {
+	batchCtx, cancel := context.WithTimeout(ctx, fillTimeout)
+	defer cancel()
+	n := min(to-from+1, fillBatch)
+	msgs, err := jetstreamext.GetBatch(batchCtx, f.js, f.name, int(n), jetstreamext.GetBatchSeq(from))
+	if err != nil {
+		return from, ignoreTransient(ctx, err)
+	}
+	for m, err := range msgs {
+		if err != nil {
+			return from, ignoreTransient(ctx, err)
+		}
+		if m.Sequence != from {
+			return from, fmt.Errorf("%s has record %d where %d was expected", f.name, m.Sequence, from)
+		}
+		rec, err := parseRecord(m.Subject, m.Sequence, m.Time.UnixNano(), m.Data)
+		if err != nil {
+			return from, err
+		}
+		if err := apply(rec); err != nil {
+			return from, err
+		}
+		from++
+	}
+	return from, nil
+}
+
+// ignoreTransient lets a read be tried again unless its caller gave up.
+func ignoreTransient(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("read the log: %w (%w)", context.Cause(ctx), err)
+	}
+	return nil
+}
+
+// at reads one record; nil without an error when the log does not have it.
+func (f *feed) at(ctx context.Context, seq uint64) (*Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
+	defer cancel()
+	m, err := f.stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read record %d of %s: %w", seq, f.name, err)
+	}
+	rec, err := parseRecord(m.Subject, m.Sequence, m.Time.UnixNano(), m.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &rec, nil
+}
+
+var errFeedMessage = errors.New("room: a message on the feed is not a republished record")
+
+// parseLive reads a republished record.
+func parseLive(m *nats.Msg) (Record, error) {
+	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return Record{}, errFeedMessage
+	}
+	ts, err := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
+	if err != nil {
+		return Record{}, errFeedMessage
+	}
+	return parseRecord(m.Header.Get("Nats-Subject"), seq, ts.UnixNano(), m.Data)
+}
+
+func parseRecord(subject string, seq uint64, unixNano int64, data []byte) (Record, error) {
+	kind, _, room, ok := wire.ParseLogSubject(subject)
+	if !ok {
+		return Record{}, fmt.Errorf("record %d has the subject %q, which is not a log subject", seq, subject)
+	}
+	return Record{Seq: seq, Time: unixNano, Kind: kind, Room: room, Data: data}, nil
+}

@@ -1,0 +1,223 @@
+package room
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+const (
+	// heartbeatInterval is how often a node says that it is there; nodeExpiry is after
+	// how much silence it is gone.
+	heartbeatInterval = time.Second
+	nodeExpiry        = 3 * time.Second
+	// settleIn is how long a fresh room server listens for others before it claims
+	// anything, so that servers that start together share the partitions.
+	settleIn = 1200 * time.Millisecond
+)
+
+// HostConfig configures a Host. Conn, Kinds, Cashier and Node are needed.
+type HostConfig struct {
+	Node       string        // this process's ID, a subject token, unique in the deployment
+	Version    string        // build version, for people
+	Conn       *nats.Conn    // as the room role
+	Snapshots  SnapshotStore // fast store of snapshots (Redis); nil uses checkpoints only
+	Kinds      []game.Kind   // the games that rooms can be of
+	Cashier    game.Kind     // the game of the room wire.CashierRoom
+	Partitions int           // 0 means wire.DefaultPartitions; as fixed at the first start
+	// Alone tells that no other room server can exist (embedded): partitions are
+	// claimed at once, and nobody is asked first.
+	Alone   bool
+	Address string                // internal listener, for the console
+	Log     *slog.Logger          // nil discards
+	Metrics prometheus.Registerer // nil keeps none
+}
+
+func (c *HostConfig) validate() error {
+	switch {
+	case !wire.ValidNode(c.Node):
+		return fmt.Errorf("room host: node %q is not 1 to 64 letters, digits, _ and -", c.Node)
+	case c.Conn == nil:
+		return errors.New("room host: no NATS connection")
+	case len(c.Kinds) == 0 || c.Cashier == nil:
+		return errors.New("room host: no games")
+	case c.Partitions < 0 || c.Partitions > wire.MaxPartitions:
+		return fmt.Errorf("room host: %d partitions, want 1 to %d", c.Partitions, wire.MaxPartitions)
+	}
+	return nil
+}
+
+// Host folds all partitions in this process and owns its share of them.
+type Host struct {
+	// Static after NewHost.
+	cfg       HostConfig
+	js        jetstream.JetStream
+	log       *slog.Logger
+	metrics   *metrics
+	keeper    *keeper
+	directory *directory
+	replicas  []*replica
+	started   time.Time
+	ready     chan struct{} // closed when every replica has caught up
+}
+
+// NewHost makes a Host; Run starts it.
+func NewHost(cfg HostConfig) (*Host, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Partitions == 0 {
+		cfg.Partitions = wire.DefaultPartitions
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	js, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return nil, fmt.Errorf("room host: %w", err)
+	}
+	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{})}
+	h.keeper = newKeeper(cfg.Snapshots, checkpoints{js}, h.log)
+	h.directory = newDirectory(js, h.log)
+	for p := range cfg.Partitions {
+		h.replicas = append(h.replicas, newReplica(h, p))
+	}
+	return h, nil
+}
+
+// Run folds and owns until ctx ends, then saves what it owned and hands it over.
+// It returns after every goroutine it started, with the first error of a replica
+// that could not open its log.
+func (h *Host) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var background, replicas sync.WaitGroup
+	after, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the replicas, which save at their end
+	background.Go(func() { h.keeper.run(after) })
+	background.Go(func() { h.directory.run(after) })
+	members := newMembers(h.cfg.Node)
+	sub, err := h.cfg.Conn.Subscribe(wire.NodeSubject("room", "*"), func(m *nats.Msg) { members.heard(m.Data, time.Now()) })
+	if err != nil {
+		stop()
+		return fmt.Errorf("room host: listen for other hosts: %w", err)
+	}
+	replicas.Go(func() { h.beat(ctx, members) })
+	opened := make(chan error, len(h.replicas))
+	for _, r := range h.replicas {
+		replicas.Go(func() {
+			if err := r.run(ctx, opened); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	h.awaitOpen(ctx, opened)
+	replicas.Wait()
+	_ = sub.Unsubscribe()
+	stop()
+	background.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (h *Host) awaitOpen(ctx context.Context, opened <-chan error) {
+	for range h.replicas {
+		select {
+		case <-ctx.Done():
+			return
+		case <-opened:
+		}
+	}
+	close(h.ready)
+}
+
+// Ready is closed when every replica has folded its log.
+func (h *Host) Ready() <-chan struct{} { return h.ready }
+
+// Partitions tells the state of every replica. It is safe for concurrent use.
+func (h *Host) Partitions() []wire.PartitionInfo {
+	infos := make([]wire.PartitionInfo, len(h.replicas))
+	for i, r := range h.replicas {
+		infos[i] = *r.status.Load()
+	}
+	return infos
+}
+
+// beat tells the others that this node is there, and ranks the candidates of each
+// partition among those that are.
+func (h *Host) beat(ctx context.Context, members *members) {
+	t := time.NewTicker(heartbeatInterval)
+	defer t.Stop()
+	for {
+		h.announce(false)
+		live := members.live(time.Now())
+		for p, order := range assign(h.cfg.Partitions, live) {
+			h.replicas[p].rank.Store(int32(rankOf(order, h.cfg.Node)))
+		}
+		select {
+		case <-ctx.Done():
+			h.announce(true)
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (h *Host) announce(draining bool) {
+	_ = h.cfg.Conn.Publish(wire.NodeSubject("room", h.cfg.Node), game.Encode(wire.NodeInfo{
+		ID: h.cfg.Node, Role: "room", Version: h.cfg.Version, Started: h.started.UnixMilli(), Draining: draining,
+		Address: h.cfg.Address, Partitions: h.Partitions(),
+	}))
+}
+
+// members are the room servers that were heard lately.
+type members struct {
+	self string
+
+	mu   sync.Mutex // guards seen
+	seen map[string]time.Time
+}
+
+func newMembers(self string) *members { return &members{self: self, seen: map[string]time.Time{}} }
+
+func (m *members) heard(data []byte, now time.Time) {
+	var info wire.NodeInfo
+	if json.Unmarshal(data, &info) != nil || !wire.ValidNode(info.ID) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if info.Draining {
+		delete(m.seen, info.ID)
+		return
+	}
+	m.seen[info.ID] = now
+}
+
+// live lists the nodes that are there, this one included.
+func (m *members) live(now time.Time) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	nodes := []string{m.self}
+	for id, at := range m.seen {
+		switch {
+		case now.Sub(at) > nodeExpiry:
+			delete(m.seen, id)
+		case id != m.self:
+			nodes = append(nodes, id)
+		}
+	}
+	return nodes
+}

@@ -1,0 +1,167 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/wire"
+)
+
+// SnapshotStore keeps the newest snapshot of each partition. Put replaces an older
+// snapshot, never a newer one; Get returns nil without an error when there is none.
+// What it returns may be old, damaged or of another log: the caller checks. Both
+// may be called concurrently; the bytes are not kept after Put returns.
+type SnapshotStore interface {
+	PutSnapshot(ctx context.Context, partition int, seq uint64, snapshot []byte) error
+	GetSnapshot(ctx context.Context, partition int) ([]byte, error)
+}
+
+// checkpoints is the SnapshotStore in the log's own storage, which survives the
+// loss of Redis.
+type checkpoints struct{ js jetstream.JetStream }
+
+// PutSnapshot implements SnapshotStore. Only owners write, so the newest wins.
+func (c checkpoints) PutSnapshot(ctx context.Context, partition int, _ uint64, snapshot []byte) error {
+	bucket, err := c.js.ObjectStore(ctx, wire.BucketCheckpoint)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", wire.BucketCheckpoint, err)
+	}
+	if _, err = bucket.PutBytes(ctx, checkpointName(partition), snapshot); err != nil {
+		return fmt.Errorf("write checkpoint of partition %d: %w", partition, err)
+	}
+	return nil
+}
+
+// GetSnapshot implements SnapshotStore.
+func (c checkpoints) GetSnapshot(ctx context.Context, partition int) ([]byte, error) {
+	bucket, err := c.js.ObjectStore(ctx, wire.BucketCheckpoint)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketCheckpoint, err)
+	}
+	b, err := bucket.GetBytes(ctx, checkpointName(partition))
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func checkpointName(partition int) string { return "p" + strconv.Itoa(partition) }
+
+// keeper saves the snapshots of a host's partitions in the background and finds
+// the best one at the start.
+type keeper struct {
+	hot  SnapshotStore // Redis; nil without one
+	cold SnapshotStore
+	log  *slog.Logger
+
+	mu      sync.Mutex // guards waiting
+	waiting map[int]savedState
+	wake    chan struct{} // capacity 1
+}
+
+type savedState struct {
+	seq   uint64
+	bytes []byte
+	cold  bool // to the cold store too
+}
+
+func newKeeper(hot, cold SnapshotStore, log *slog.Logger) *keeper {
+	return &keeper{hot: hot, cold: cold, log: log, waiting: map[int]savedState{}, wake: make(chan struct{}, 1)}
+}
+
+// save hands a snapshot over and never blocks; a waiting older one is dropped.
+func (k *keeper) save(partition int, s savedState) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.cold = s.cold || k.waiting[partition].cold
+	k.waiting[partition] = s
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			k.flush(last)
+			return
+		case <-k.wake:
+			k.flush(ctx)
+		}
+	}
+}
+
+// flush writes what waits. A snapshot that cannot be written is not tried again:
+// the next one is newer.
+func (k *keeper) flush(ctx context.Context) {
+	k.mu.Lock()
+	waiting := k.waiting
+	k.waiting = map[int]savedState{}
+	k.mu.Unlock()
+	for p, s := range waiting {
+		sealed := seal(s.bytes)
+		if k.hot != nil {
+			if err := k.hot.PutSnapshot(ctx, p, s.seq, sealed); err != nil {
+				k.log.Warn("snapshot was not saved to Redis", "partition", p, "err", err)
+			}
+		}
+		if s.cold {
+			if err := k.cold.PutSnapshot(ctx, p, s.seq, sealed); err != nil {
+				k.log.Warn("checkpoint was not saved", "partition", p, "err", err)
+			}
+		}
+	}
+}
+
+// restore returns the partition of the newest snapshot that belongs to the log, or
+// the state before the first record.
+func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, f *feed) *Partition {
+	best := NewPartition(cfg)
+	for name, store := range map[string]SnapshotStore{"redis": k.hot, "checkpoint": k.cold} {
+		if store == nil {
+			continue
+		}
+		p, err := k.restoreFrom(ctx, cfg, f, store)
+		switch {
+		case err != nil:
+			k.log.Warn("snapshot not used", "store", name, "partition", cfg.ID, "err", err)
+		case p != nil && p.last.Seq > best.last.Seq:
+			best = p
+		}
+	}
+	return best
+}
+
+func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, f *feed, store SnapshotStore) (*Partition, error) {
+	sealed, err := store.GetSnapshot(ctx, cfg.ID)
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	b, err := unseal(sealed)
+	if err != nil {
+		return nil, err
+	}
+	p, err := RestorePartition(cfg, b)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := f.at(ctx, p.last.Seq)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil || rec.place() != p.last {
+		return nil, fmt.Errorf("the log has another record %d than the snapshot: it lost its tail or is another log", p.last.Seq)
+	}
+	return p, nil
+}

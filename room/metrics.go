@@ -1,0 +1,49 @@
+package room
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are the counters of a process's replicas. Rooms and players are never
+// labels.
+type metrics struct {
+	records    *prometheus.CounterVec // by kind
+	claims     *prometheus.CounterVec // by outcome
+	fills      prometheus.Counter
+	restarts   prometheus.Counter
+	owned      prometheus.Gauge
+	halted     prometheus.Gauge
+	feedDrops  prometheus.Counter
+	askRefused prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tickcast_room_records_total", Help: "Log records folded, by kind.",
+		}, []string{"kind"}),
+		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tickcast_room_claims_total", Help: "Claims of partitions, by outcome (won, refused, superseded, fenced, released).",
+		}, []string{"outcome"}),
+		fills: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tickcast_room_gap_fills_total", Help: "Gaps in the live feed that were read from the log.",
+		}),
+		restarts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tickcast_room_restores_total", Help: "Replicas that started from a snapshot.",
+		}),
+		owned: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tickcast_room_partitions_owned", Help: "Partitions that this process owns.",
+		}),
+		halted: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tickcast_room_partitions_halted", Help: "Replicas that stopped because going on would be a different history.",
+		}),
+		feedDrops: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tickcast_room_feed_malformed_total", Help: "Messages on the feed that are not records.",
+		}),
+		askRefused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tickcast_room_asks_refused_total", Help: "Requests to an owner that do not parse.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.records, m.claims, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused)
+	}
+	return m
+}

@@ -1,0 +1,37 @@
+package room
+
+import (
+	"tickcast/wire"
+)
+
+// Output is what the owner says and asks for because of one record. A replica
+// that does not own the partition drops it; the state keeps what must not be lost.
+type Output struct {
+	Messages  []Message
+	Answers   []Answer
+	Bookings  []wire.Booking
+	Directory []wire.RoomInfo
+	Sanctions []wire.Sanction
+	Touched   []string // rooms whose duties may have changed
+}
+
+// Message is one message to the gateways of a room.
+type Message struct {
+	Room   string
+	Class  wire.OutClass
+	Header wire.OutHeader
+	Body   []byte // a client message, or a list of wire.Private
+}
+
+// Answer is the answer to a command or action, with the node that waits for it.
+type Answer struct {
+	Node string
+	wire.RoutedAnswer
+}
+
+func (o *Output) reset() {
+	clear(o.Messages)
+	clear(o.Answers)
+	o.Messages, o.Answers, o.Bookings = o.Messages[:0], o.Answers[:0], o.Bookings[:0]
+	o.Directory, o.Sanctions, o.Touched = o.Directory[:0], o.Sanctions[:0], o.Touched[:0]
+}

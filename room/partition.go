@@ -1,0 +1,241 @@
+package room
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+// PartitionConfig is what a Partition is made from. The same log folded under the
+// same config gives the same state.
+type PartitionConfig struct {
+	ID      int
+	Created int64       // creation of the stream, Unix ns: names the log
+	Kinds   []game.Kind // the games that rooms can be of
+	Cashier game.Kind   // the game of the room wire.CashierRoom
+}
+
+// Partition is the state of all rooms of a partition as a pure fold of its log.
+// It is not safe for concurrent use. The zero value is not usable; use
+// NewPartition or RestorePartition.
+type Partition struct {
+	cfg     PartitionConfig
+	kinds   map[string]game.Kind
+	clock   clock
+	epoch   uint64 // sequence of the newest claim
+	owner   string // node of the newest claim
+	last    Place
+	rooms   map[string]*roomState
+	wakes   wakeHeap
+	pending bookings
+	actions actionTable
+	digests digests
+
+	fx      game.Effects // of the input being folded
+	out     *Output      // of the record being folded
+	touched []*roomState // by the record being folded
+}
+
+// NewPartition is the state before the first record.
+func NewPartition(cfg PartitionConfig) *Partition {
+	p := newPartition(cfg)
+	r, refused := cfg.Cashier.New(game.At{}, game.Config{ID: wire.CashierRoom, Partition: cfg.ID}, &p.fx)
+	if refused != nil {
+		panic("room: cashier refused to start: " + refused.Error())
+	}
+	p.add(&roomState{id: wire.CashierRoom, game: r, keys: newKeyTable(), hidden: true})
+	return p
+}
+
+func newPartition(cfg PartitionConfig) *Partition {
+	p := &Partition{cfg: cfg, kinds: map[string]game.Kind{}, rooms: map[string]*roomState{}}
+	for _, k := range cfg.Kinds {
+		p.kinds[k.Name()] = k
+	}
+	p.pending = newBookings()
+	p.actions = newActionTable()
+	return p
+}
+
+func (p *Partition) add(r *roomState) {
+	p.rooms[r.id] = r
+	r.index = -1
+	p.wakes.set(r)
+}
+
+// Last is the last folded record.
+func (p *Partition) Last() Place { return p.last }
+
+// Epoch is the sequence of the newest claim, 0 before the first.
+func (p *Partition) Epoch() uint64 { return p.epoch }
+
+// Now is the game time of the last record.
+func (p *Partition) Now() game.Time { return p.clock.Now }
+
+// Rooms is the number of rooms that operators made.
+func (p *Partition) Rooms() int { return len(p.rooms) - 1 }
+
+// duties lists what a room owes to the log.
+func (p *Partition) duties(room string) []game.Duty {
+	if r := p.rooms[room]; r != nil {
+		return r.game.Duties()
+	}
+	return nil
+}
+
+func (p *Partition) roomIDs() []string { return slices.Collect(maps.Keys(p.rooms)) }
+
+// Due is the game time at which the owner should carry the clock past by a tick
+// record, game.Never if nothing is due. It may depend on secrets.
+func (p *Partition) Due() game.Time {
+	if r := p.wakes.first(); r != nil {
+		return r.wake
+	}
+	return game.Never
+}
+
+// Apply folds the next record and writes what follows from it to out, which it
+// resets first. An error halts the fold: the record is not one that this build or
+// this secret can fold, and going on would be a different history.
+func (p *Partition) Apply(rec Record, out *Output) error {
+	out.reset()
+	p.out = out
+	if rec.Seq != p.last.Seq+1 {
+		return fmt.Errorf("fold partition %d: record %d after %d", p.cfg.ID, rec.Seq, p.last.Seq)
+	}
+	var evt wire.OwnerRecord
+	byOwner := rec.Kind == wire.KindClaim
+	if rec.Kind == wire.KindOwner {
+		if err := json.Unmarshal(rec.Data, &evt); err != nil {
+			return fmt.Errorf("fold partition %d: owner record %d: %w", p.cfg.ID, rec.Seq, err)
+		}
+		byOwner = evt.Epoch == p.epoch
+	}
+	p.clock.advance(rec.Time, byOwner)
+	p.last = rec.place()
+	at := game.At{Now: p.clock.Now, Wall: rec.Time / 1e6}
+	p.advanceTimers(at)
+	if err := p.dispatch(at, rec, evt, byOwner); err != nil {
+		return fmt.Errorf("fold partition %d: record %d: %w", p.cfg.ID, rec.Seq, err)
+	}
+	p.settle(at)
+	p.digests.note(p)
+	return nil
+}
+
+// advanceTimers lets every room meet what the clock has passed, in order.
+func (p *Partition) advanceTimers(at game.At) {
+	for {
+		r := p.wakes.first()
+		if r == nil || r.wake > at.Now {
+			return
+		}
+		for due := r.game.Due(); due <= at.Now; due = r.game.Due() {
+			r.game.Advance(game.At{Now: due, Wall: at.Wall}, &p.fx)
+			p.collect(at, r)
+		}
+		p.touch(r)
+		r.wake = game.Never // settle sets it again
+		p.wakes.set(r)
+	}
+}
+
+func (p *Partition) dispatch(at game.At, rec Record, evt wire.OwnerRecord, byOwner bool) error {
+	switch rec.Kind {
+	case wire.KindCommand:
+		p.command(at, rec)
+	case wire.KindAction:
+		p.action(at, rec)
+	case wire.KindResult:
+		p.result(at, rec)
+	case wire.KindClaim:
+		return p.claim(rec)
+	case wire.KindOwner:
+		if byOwner {
+			return p.ownerRecord(at, evt)
+		}
+	default:
+		return fmt.Errorf("unknown kind %q", rec.Kind)
+	}
+	return nil
+}
+
+func (p *Partition) claim(rec Record) error {
+	var c wire.Claim
+	if err := json.Unmarshal(rec.Data, &c); err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	p.epoch, p.owner = rec.Seq, c.Node
+	return nil
+}
+
+func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {
+	switch evt.Kind {
+	case wire.OwnerTick:
+		return nil
+	case wire.OwnerDigest:
+		return p.digests.check(evt.Data)
+	}
+	r := p.rooms[evt.Room]
+	if r == nil {
+		return nil // closed meanwhile
+	}
+	if err := r.game.Fact(at, evt.Kind, evt.Data, &p.fx); err != nil {
+		return fmt.Errorf("%s of room %s: %w", evt.Kind, r.id, err)
+	}
+	p.collect(at, r)
+	return nil
+}
+
+func (p *Partition) result(at game.At, rec Record) {
+	var res wire.BookingResult
+	if json.Unmarshal(rec.Data, &res) != nil {
+		return // only ledger workers can write here; a malformed result stays outstanding
+	}
+	b, ok := p.pending.take(res.ID)
+	if !ok {
+		return // repeated
+	}
+	r := p.rooms[b.Room]
+	if r == nil {
+		return
+	}
+	if res.Player != "" && res.Version > 0 {
+		p.tell(r, res.Player, game.Encode(wire.Balance{Type: wire.TypeBalance, Amount: res.Balance, Version: res.Version}))
+	}
+	if b.Kind == wire.BookAudit {
+		return
+	}
+	r.game.Result(at, res, &p.fx)
+	p.collect(at, r)
+}
+
+func (p *Partition) touch(r *roomState) {
+	if !r.touched {
+		r.touched = true
+		p.touched = append(p.touched, r)
+	}
+}
+
+// settle cuts what is to be cut in the rooms that the record touched and sets
+// their next wake.
+func (p *Partition) settle(at game.At) {
+	for i := 0; i < len(p.touched); i++ {
+		r := p.touched[i]
+		p.flushPrivate(r)
+		r.cut(p, at)
+		p.announce(r)
+		r.wake = r.nextWake(at.Now)
+		if p.rooms[r.id] == r {
+			p.wakes.set(r)
+			p.out.Touched = append(p.out.Touched, r.id)
+		}
+		r.touched = false
+	}
+	clear(p.touched)
+	p.touched = p.touched[:0]
+}

@@ -1,0 +1,29 @@
+package room
+
+import (
+	"crypto/sha256"
+
+	"tickcast/wire"
+)
+
+// Record is one record of a partition's log.
+type Record struct {
+	Seq  uint64    // sequence in the stream
+	Time int64     // stored timestamp, Unix ns
+	Kind wire.Kind // from the subject
+	Room string    // from the subject; empty for own, evt and res
+	Data []byte    // not modified
+}
+
+// Place names a record so that it is recognised: sequences are used again when a
+// log lost its tail.
+type Place struct {
+	Seq  uint64   `json:"seq"`
+	Time int64    `json:"time"` // stored timestamp, Unix ns
+	Hash [16]byte `json:"hash"` // first half of the payload's SHA-256
+}
+
+func (r *Record) place() Place {
+	sum := sha256.Sum256(r.Data)
+	return Place{Seq: r.Seq, Time: r.Time, Hash: [16]byte(sum[:16])}
+}

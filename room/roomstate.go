@@ -1,0 +1,225 @@
+package room
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+const (
+	// cutInterval is the least game time between two updates of a room: 50 updates a
+	// second are more than a screen shows, and an answer is on every screen within it.
+	cutInterval = game.Time(20 * time.Millisecond)
+	// ringUpdates and ringBytes bound the updates of a room that an owner can give
+	// again: ten seconds of the fastest room.
+	ringUpdates = 500
+	ringBytes   = 1 << 20
+
+	statePaused = "paused"
+	stateClosed = "closed"
+)
+
+// roomState is what the fold keeps of one room around its game.
+type roomState struct {
+	id      string
+	kind    string
+	uuid    string
+	name    string
+	log     string // names the log in positions
+	created int64  // Unix ms
+	hidden  bool   // the cashier: no updates, no directory entry
+	closing bool   // gone after the current round
+	game    game.Room
+	keys    *keyTable
+
+	seq      uint64       // of the newest update
+	events   []game.Event // not cut yet
+	lastCut  game.Time
+	lastTick game.Time // the newest multiple of the tick interval that was cut
+
+	private   []wire.Private // of the record being folded
+	announced string         // state in the directory
+	touched   bool           // by the record being folded
+	ring      updateRing     // not part of the state: what can be said again
+
+	wake  game.Time // owned by wakeHeap, like index
+	index int
+}
+
+func newRoomState(created int64, kind string, cfg game.Config, g game.Room, at game.At) *roomState {
+	return &roomState{
+		id: cfg.ID, kind: kind, uuid: cfg.UUID, name: cfg.Name, log: logName(cfg.UUID, created), created: at.Wall,
+		game: g, keys: newKeyTable(), lastCut: at.Now - cutInterval, lastTick: at.Now,
+	}
+}
+
+// logName names a room's log: another room under the same ID, or another stream,
+// has another name.
+func logName(uuid string, created int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", uuid, created))
+	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10])
+}
+
+func (r *roomState) addEvents(events []game.Event) {
+	if r.hidden {
+		return
+	}
+	for _, e := range events {
+		if e.Slot != "" {
+			r.events = slices.DeleteFunc(r.events, func(old game.Event) bool { return old.Slot == e.Slot })
+		}
+		r.events = append(r.events, e)
+	}
+}
+
+// cut makes an update of the events when enough time has passed since the last
+// one, and a tick when the clock has passed a multiple of the tick interval.
+func (r *roomState) cut(p *Partition, at game.At) {
+	if len(r.events) > 0 && at.Now >= r.lastCut+cutInterval {
+		r.seq++
+		u := wire.Update{Type: wire.TypeUpdate, Room: r.id, Seq: r.seq, Time: at.Now.Micros()}
+		for _, e := range r.events {
+			u.Events = append(u.Events, e.Body)
+		}
+		r.events, r.lastCut = nil, at.Now
+		body := game.Encode(u)
+		r.ring.add(wire.OutRecord{Seq: r.seq, Time: int64(at.Now), Message: body})
+		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutUpdate, at.Now, body))
+	}
+	if iv := r.game.TickInterval(); iv > 0 {
+		if m := at.Now - at.Now%iv; m > r.lastTick {
+			r.lastTick = m
+			t := wire.Tick{Type: wire.TypeTick, Room: r.id, Seq: r.seq, Time: at.Now.Micros(), Epoch: p.epoch}
+			p.out.Messages = append(p.out.Messages, r.message(p, wire.OutTick, at.Now, game.Encode(t)))
+		}
+	}
+}
+
+func (r *roomState) message(p *Partition, c wire.OutClass, now game.Time, body []byte) Message {
+	return Message{Room: r.id, Class: c, Header: wire.OutHeader{Epoch: p.epoch, Seq: r.seq, Time: int64(now)}, Body: body}
+}
+
+// nextWake is the game time at which the room wants a record.
+func (r *roomState) nextWake(now game.Time) game.Time {
+	wake := r.game.Due()
+	if len(r.events) > 0 {
+		wake = min(wake, r.lastCut+cutInterval)
+	}
+	if iv := r.game.TickInterval(); iv > 0 {
+		wake = min(wake, now-now%iv+iv)
+	}
+	return wake
+}
+
+func (r *roomState) info(partition int) wire.RoomInfo {
+	return wire.RoomInfo{
+		ID: r.id, UUID: r.uuid, Game: r.kind, Name: r.name, State: r.game.State(), Partition: partition, Created: r.created,
+	}
+}
+
+// flushPrivate makes one message of what single players are told.
+func (p *Partition) flushPrivate(r *roomState) {
+	if len(r.private) == 0 {
+		return
+	}
+	p.out.Messages = append(p.out.Messages, r.message(p, wire.OutPrivate, p.clock.Now, game.Encode(r.private)))
+	r.private = nil
+}
+
+// announce keeps the directory up to date and takes a closed room away.
+func (p *Partition) announce(r *roomState) {
+	if r.hidden {
+		return
+	}
+	info := r.info(p.cfg.ID)
+	if r.closing && info.State == statePaused && p.pending.rooms[r.id] == 0 && len(r.events) == 0 {
+		info.State = stateClosed
+		delete(p.rooms, r.id)
+		p.wakes.remove(r)
+		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutMeta, p.clock.Now, nil))
+	}
+	if info.State != r.announced {
+		r.announced = info.State
+		p.out.Directory = append(p.out.Directory, info)
+	}
+}
+
+// updateRing holds the newest updates of a room.
+type updateRing struct {
+	records []wire.OutRecord
+	bytes   int
+}
+
+func (u *updateRing) add(r wire.OutRecord) {
+	u.records = append(u.records, r)
+	u.bytes += len(r.Message)
+	n := 0
+	for len(u.records)-n > ringUpdates || u.bytes > ringBytes && len(u.records)-n > 1 {
+		u.bytes -= len(u.records[n].Message)
+		n++
+	}
+	if n > 0 {
+		u.records = slices.Delete(u.records, 0, n)
+	}
+}
+
+// since returns the updates behind seq, and whether they are all there.
+func (u *updateRing) since(seq, newest uint64) ([]wire.OutRecord, bool) {
+	if seq >= newest {
+		return nil, seq == newest
+	}
+	if len(u.records) == 0 || u.records[0].Seq > seq+1 {
+		return nil, false
+	}
+	return u.records[seq+1-u.records[0].Seq:], true
+}
+
+// answerAsk answers a request about a room from the state.
+func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
+	if a.Op == wire.AskAnswer && a.Player == "" {
+		answer := p.actions.answers[a.Key]
+		return wire.AskReply{Answer: answer}
+	}
+	r := p.rooms[a.Room]
+	if r == nil {
+		return wire.AskReply{Error: wire.Errorf(wire.CodeUnknownRoom, "there is no room %q", a.Room)}
+	}
+	reply := wire.AskReply{Log: r.log, Seq: r.seq, Epoch: p.epoch, Time: int64(p.clock.Now)}
+	switch a.Op {
+	case wire.AskSnapshot:
+		reply.View = r.game.View(game.At{Now: p.clock.Now, Wall: p.last.Time / 1e6})
+	case wire.AskSince:
+		var whole bool
+		reply.Updates, whole = r.ring.since(a.Seq, r.seq)
+		reply.Lost = !whole
+	case wire.AskYou:
+		reply.You = map[string]json.RawMessage{}
+		for _, player := range a.Players[:min(len(a.Players), wire.MaxAskPlayers)] {
+			if you := r.game.You(player); you != nil {
+				reply.You[player] = you
+			}
+		}
+	case wire.AskAnswer:
+		reply.Answer, reply.Pending = r.askAnswer(a)
+	default:
+		return wire.AskReply{Error: wire.Errorf(wire.CodeUnknownOp, "unknown op %q", a.Op)}
+	}
+	return reply
+}
+
+func (r *roomState) askAnswer(a wire.Ask) (answer json.RawMessage, pending bool) {
+	e := r.keys.find(game.Ref{Player: a.Player, Key: a.Key})
+	switch {
+	case e == nil:
+		return nil, false
+	case string(e.Body[:]) != string(a.Body):
+		return encodeAnswer(r.id, a.Key, nil, wire.Errorf(wire.CodeConflict, "key %q was used with another command", a.Key)), false
+	}
+	return e.Answer, e.Answer == nil
+}

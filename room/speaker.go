@@ -1,0 +1,112 @@
+package room
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+// A booking without a result is sent again after resendFirst, then after twice as
+// long each time, up to resendMost. Its Msg-Id lets the ledger's queue drop most
+// repetitions, its ID makes the ledger book it once in any case.
+const (
+	resendFirst = time.Second
+	resendMost  = time.Minute
+)
+
+// speaker says what the owner says, over core NATS: its messages may be lost, and
+// whoever misses one asks. What must not be lost is in the state and said again.
+type speaker struct {
+	nc        *nats.Conn
+	p         int
+	directory *directory
+	buf       []byte
+	byNode    map[string][]wire.RoutedAnswer
+	sent      map[string]*resend
+}
+
+type resend struct {
+	at   time.Time
+	wait time.Duration
+}
+
+func newSpeaker(nc *nats.Conn, p int, d *directory) *speaker {
+	return &speaker{nc: nc, p: p, directory: d, byNode: map[string][]wire.RoutedAnswer{}, sent: map[string]*resend{}}
+}
+
+// say publishes an output. Errors are those of a closed connection, which the
+// replica meets elsewhere.
+func (s *speaker) say(o *Output, now time.Time) {
+	for _, a := range o.Answers {
+		s.byNode[a.Node] = append(s.byNode[a.Node], a.RoutedAnswer)
+	}
+	for node, answers := range s.byNode {
+		_ = s.nc.Publish(wire.AnswerSubject(node), game.Encode(answers))
+		delete(s.byNode, node)
+	}
+	for _, m := range o.Messages {
+		s.message(m)
+	}
+	for _, b := range o.Bookings {
+		s.book(b, now)
+	}
+	s.directory.put(o.Directory, o.Sanctions)
+}
+
+func (s *speaker) message(m Message) {
+	s.buf = wire.AppendOut(s.buf[:0], m.Header, m.Body)
+	_ = s.nc.Publish(wire.OutClassSubject(s.p, m.Room, m.Class), s.buf)
+}
+
+func (s *speaker) book(b wire.Booking, now time.Time) {
+	m := nats.NewMsg(wire.LedgerSubject(s.p))
+	m.Header.Set(jetstream.MsgIDHeader, b.ID)
+	m.Data = game.Encode(b)
+	_ = s.nc.PublishMsg(m)
+	r := s.sent[b.ID]
+	if r == nil {
+		r = &resend{wait: resendFirst / 2}
+		s.sent[b.ID] = r
+	}
+	r.wait = min(2*r.wait, resendMost)
+	r.at = now.Add(r.wait)
+}
+
+// repeat sends the outstanding bookings that are due again.
+func (s *speaker) repeat(p *Partition, now time.Time) {
+	for id, r := range s.sent {
+		n, outstanding := p.pending.byID[id]
+		switch {
+		case !outstanding:
+			delete(s.sent, id)
+		case now.After(r.at):
+			s.book(p.pending.byNum[n], now)
+		}
+	}
+}
+
+// introduce says what a new owner says first: the owner before may have folded
+// records without having spoken.
+func (s *speaker) introduce(p *Partition, now time.Time) {
+	clear(s.sent)
+	var infos []wire.RoomInfo
+	for _, r := range p.rooms {
+		for _, u := range r.ring.records {
+			s.message(Message{
+				Room: r.id, Class: wire.OutUpdate, Body: u.Message,
+				Header: wire.OutHeader{Epoch: p.epoch, Seq: u.Seq, Time: u.Time},
+			})
+		}
+		if !r.hidden {
+			infos = append(infos, r.info(p.cfg.ID))
+		}
+	}
+	s.directory.put(infos, nil)
+	for _, b := range p.pending.list() {
+		s.book(b, now)
+	}
+}

@@ -1,0 +1,115 @@
+package fanout
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+
+	"github.com/coder/websocket"
+
+	"tickcast/wire"
+)
+
+// Accept upgrades a request to a WebSocket. Options are those of
+// coder/websocket, but for compression, which is always off: frames are encoded
+// once for all. On an error the response has been written.
+//
+// The caller reads from the connection (Conn.Read) until that fails; nothing
+// else notices that a client has gone.
+func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o *websocket.AcceptOptions) (*Conn, error) {
+	if h.isStopped() {
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		return nil, fmt.Errorf("accept websocket: %w", ErrStopped)
+	}
+	opts := websocket.AcceptOptions{}
+	if o != nil {
+		opts = *o
+	}
+	opts.CompressionMode = websocket.CompressionDisabled
+	hj := &hijacker{ResponseWriter: w, hub: h}
+	ws, err := websocket.Accept(hj, r, &opts)
+	if err != nil {
+		if hj.conn != nil {
+			_ = hj.conn.nc.Close()
+		}
+		return nil, fmt.Errorf("accept websocket: %w", err)
+	}
+	c := hj.conn
+	c.ws = ws
+	// Its finalizer would close what nobody closed. The two structs point at each other, and such a cycle with a finalizer
+	// is never collected.
+	runtime.SetFinalizer(ws, nil)
+	ws.SetReadLimit(wire.MaxClientMessageBytes)
+	if err := h.add(c); err != nil {
+		c.kill()
+		return nil, fmt.Errorf("accept websocket: %w", err)
+	}
+	return c, nil
+}
+
+// hijacker gives coder/websocket our connection and small buffers instead of
+// what net/http would.
+type hijacker struct {
+	http.ResponseWriter
+	hub  *Hub
+	conn *Conn
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	// What the client sent right behind its handshake is in net/http's buffer.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	early = bytes.Clone(early)
+
+	h.conn = h.hub.newConn(nc)
+	t := (*transport)(h.conn)
+	var src io.Reader = t
+	if len(early) > 0 {
+		src = io.MultiReader(bytes.NewReader(early), t)
+	}
+	reader := bufio.NewReaderSize(src, max(readBufferBytes, len(early)))
+	if _, err := reader.Peek(len(early)); err != nil { // coder/websocket takes over what is buffered only
+		return nil, nil, err
+	}
+	return t, bufio.NewReadWriter(reader, bufio.NewWriterSize(t, writeBufferBytes)), nil
+}
+
+// newConn prepares the socket and chooses the way of sending.
+func (h *Hub) newConn(nc net.Conn) *Conn {
+	c := &Conn{hub: h, nc: nc, fd: -1, shard: int32(h.turn.Add(1) % uint32(len(h.shards)))}
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	if h.cfg.SendBuffer > 0 {
+		// An error leaves the system's buffer, which works, and shows on the first write if the socket is broken.
+		_ = tcp.SetWriteBuffer(h.cfg.SendBuffer)
+	}
+	if !rawSupported || h.cfg.PlainWrite {
+		return c
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return c
+	}
+	if raw.Control(func(fd uintptr) { c.fd = int32(fd) }) == nil {
+		c.flags |= flagRaw
+	}
+	return c
+}
+
+// way is the label of how c sends.
+func (c *Conn) way() string {
+	if c.fd >= 0 {
+		return wayRaw
+	}
+	return wayWrite
+}

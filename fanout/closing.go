@@ -1,0 +1,181 @@
+package fanout
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"tickcast/wire"
+)
+
+// Close codes of RFC 6455 that are sent by this package itself.
+const (
+	closeProtocolError wire.CloseCode = 1002
+	closeUnsupported   wire.CloseCode = 1003
+	closeNoStatus      wire.CloseCode = 1005
+	closeInvalidText   wire.CloseCode = 1007
+)
+
+// maxReasonBytes is what a close frame has left for its reason.
+const maxReasonBytes = 123
+
+// parting is how a connection ends. Owned by Conn.mu.
+type parting struct {
+	code   wire.CloseCode
+	reason string
+	timer  *time.Timer // ends the connection if nothing else does
+}
+
+// Close sends what is queued, then a close frame, and ends the connection when
+// the peer has answered it, or after Config.CloseTimeout. It does not wait;
+// see Done. The first call counts. The reason is cut to 123 bytes.
+func (c *Conn) Close(code wire.CloseCode, reason string) {
+	c.mu.Lock()
+	out := c.push() // what topics have due comes before the close frame if the socket takes it
+	if out != failed && c.flags&(flagClosing|flagDead) == 0 {
+		c.part(code, reason)
+		out = c.push()
+	}
+	c.mu.Unlock()
+	c.settle(out)
+}
+
+// Ended tells how the connection was closed: the code that was sent or received, 1006 if it
+// died without, and 0 while it lives.
+func (c *Conn) Ended() wire.CloseCode {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.parting != nil:
+		return c.parting.code
+	case c.flags&flagDead != 0:
+		return 1006
+	}
+	return 0
+}
+
+// closeSlow closes a connection that does not keep up. The caller holds mu and
+// pushes afterwards, or is in a push.
+func (c *Conn) closeSlow(r SlowReason) {
+	if c.flags&(flagClosing|flagDead) != 0 {
+		return
+	}
+	c.hub.metrics.slow[r].Inc()
+	c.part(wire.CloseSlow, "slow: "+r.String())
+}
+
+// part queues a close frame and leaves all topics. The caller holds mu.
+func (c *Conn) part(code wire.CloseCode, reason string) {
+	for len(reason) > maxReasonBytes || !utf8.ValidString(reason) {
+		_, n := utf8.DecodeLastRuneInString(reason)
+		reason = reason[:len(reason)-n]
+	}
+	c.partWith(closeFrame(code, reason), &parting{code: code, reason: reason})
+}
+
+func (c *Conn) partWith(f *Frame, p *parting) {
+	for c.subs != nil {
+		c.detach(c.subs)
+	}
+	c.flags |= flagClosing
+	c.parting = p
+	p.timer = time.AfterFunc(c.hub.cfg.CloseTimeout, c.kill)
+	c.out.push(letter{frame: f, class: classControl})
+}
+
+func closeFrame(code wire.CloseCode, reason string) *Frame {
+	b := []byte{headClose, byte(2 + len(reason))}
+	b = binary.BigEndian.AppendUint16(b, uint16(code))
+	return &Frame{wire: append(b, reason...), header: 2}
+}
+
+// endWriting tells the peer that nothing follows the close frame. Its own side
+// stays open, so that what it has sent meanwhile does not reset the connection before the frame was read.
+func (c *Conn) endWriting() {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		// An error means that the connection is gone, which the reader finds out.
+		_ = half.CloseWrite()
+	}
+}
+
+// kill drops the connection at once.
+func (c *Conn) kill() {
+	c.mu.Lock()
+	if c.flags&flagDead != 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.flags |= flagDead
+	for c.subs != nil {
+		c.detach(c.subs)
+	}
+	c.hub.metrics.dropped[DropClosed].Add(float64(len(c.out.letters)))
+	c.out, c.rest, c.losses = outbox{}, nil, nil
+	if c.parting != nil {
+		c.parting.timer.Stop()
+	}
+	if c.done != nil {
+		close(c.done)
+	}
+	c.mu.Unlock()
+	// Outside mu, as closing TLS sends an alert. From flagDead on nobody uses the descriptor.
+	_ = c.nc.Close()
+	c.hub.remove(c)
+}
+
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flags&flagClosing != 0
+}
+
+// refuse judges a message: zero if it may pass.
+func refuse(kind websocket.MessageType, p []byte) (wire.CloseCode, string) {
+	switch {
+	case kind != websocket.MessageText:
+		return closeUnsupported, "text messages only"
+	case !utf8.Valid(p):
+		return closeInvalidText, "not UTF-8"
+	}
+	return 0, ""
+}
+
+// readEnded ends the connection after Read met err, or refused a message (nil), and
+// makes the error that Read returns.
+func (c *Conn) readEnded(ctx context.Context, err error) error {
+	if err != nil && c.remote == nil && websocket.CloseStatus(err) == -1 {
+		// A broken frame. coder/websocket has sent a close frame for most, not for all; the first counts.
+		c.Close(closeProtocolError, "broken frame")
+	}
+	if c.remote == nil && c.isClosing() {
+		c.linger()
+	}
+	c.kill()
+	c.mu.Lock()
+	p := c.parting
+	c.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("fanout: read: %w", context.Cause(ctx))
+	case p != nil:
+		return fmt.Errorf("fanout: read: %w", websocket.CloseError{Code: websocket.StatusCode(p.code), Reason: p.reason})
+	case c.remote != nil:
+		return fmt.Errorf("fanout: read: %w", c.remote)
+	}
+	return fmt.Errorf("fanout: read: %w", ErrClosed)
+}
+
+// linger discards what the peer still sends until it closes its side, so that
+// our close frame is not lost to a reset. The timer of the parting bounds it.
+func (c *Conn) linger() {
+	var scrap [512]byte
+	for {
+		if _, err := c.nc.Read(scrap[:]); err != nil {
+			return
+		}
+	}
+}

@@ -34,6 +34,16 @@ const (
 	DefaultPartitions = 8
 )
 
+// Amounts of play credits in minor units (100 = 1.00 credit).
+const (
+	// GrantAmount is what a guest's account is opened with and what a refill
+	// credits.
+	GrantAmount = 100_000
+	// SmallestStake is the smallest stake that any room may allow; a player who
+	// cannot cover it may ask for a refill.
+	SmallestStake = 100
+)
+
 // Times of the protocol.
 const (
 	// HelloTimeout is how long a fresh connection may take to say hello.

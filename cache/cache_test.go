@@ -1,0 +1,240 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"tickcast/cache"
+	"tickcast/internal/testkit"
+	"tickcast/internal/testsvc"
+	"tickcast/wire"
+)
+
+const deadline = 20 * time.Second
+
+// onBoth runs a test on the embedded Redis and on a real one.
+func onBoth(t *testing.T, test func(t *testing.T, c *cache.Client)) {
+	open := func(t *testing.T, url string) *cache.Client {
+		t.Helper()
+		c, err := cache.Open(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		if err := c.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	t.Run("embedded", func(t *testing.T) {
+		e, err := cache.StartEmbedded()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(e.Close)
+		test(t, open(t, e.URL()))
+	})
+	t.Run("real", func(t *testing.T) { test(t, open(t, testsvc.Redis(t))) })
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		ctx := t.Context()
+		_, err := c.GetSession(ctx, "s1")
+		if !errors.Is(err, cache.ErrNotFound) {
+			t.Fatalf("unknown session: %v", err)
+		}
+		s := cache.Session{ID: "s1", Player: "p", Name: "P", Gateway: "g1", Version: 1, Positions: map[string]wire.Position{"lobby": {Log: "l", Seq: 7}}}
+		must(t, c.PutSession(ctx, s, time.Hour))
+		resumed := s
+		resumed.Gateway, resumed.Version = "g2", 2
+		must(t, c.PutSession(ctx, resumed, time.Hour))
+		must(t, c.PutSession(ctx, s, time.Hour)) // the gateway before is late
+		must(t, c.DeleteSession(ctx, "s1", 1))
+		got, err := c.GetSession(ctx, "s1")
+		must(t, err)
+		if got.Gateway != "g2" || got.Version != 2 || !maps.Equal(got.Positions, s.Positions) {
+			t.Fatalf("resumed session: %+v", got)
+		}
+		must(t, c.DeleteSession(ctx, "s1", 2))
+		must(t, c.DeleteSession(ctx, "s1", 2))
+		if _, err = c.GetSession(ctx, "s1"); !errors.Is(err, cache.ErrNotFound) {
+			t.Fatalf("deleted session: %v", err)
+		}
+	})
+}
+
+func TestSessionExpires(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		must(t, c.PutSession(t.Context(), cache.Session{ID: "short"}, 150*time.Millisecond))
+		must(t, c.PutSession(t.Context(), cache.Session{ID: "long"}, time.Hour))
+		testkit.Eventually(t, "the session expires", deadline, func() bool {
+			_, err := c.GetSession(t.Context(), "short")
+			return errors.Is(err, cache.ErrNotFound)
+		})
+		_, err := c.GetSession(t.Context(), "long")
+		must(t, err)
+	})
+}
+
+func TestSnapshot(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		ctx := t.Context()
+		if _, _, err := c.GetSnapshot(ctx, 3); !errors.Is(err, cache.ErrNotFound) {
+			t.Fatalf("no snapshot: %v", err)
+		}
+		data := []byte{0, 1, 0xff, '\n'}
+		must(t, c.PutSnapshot(ctx, 3, 1<<53-1, data))
+		must(t, c.PutSnapshot(ctx, 3, 1<<53-2, []byte("older")))
+		must(t, c.PutSnapshot(ctx, 4, 1, []byte("other")))
+		seq, got, err := c.GetSnapshot(ctx, 3)
+		if seq != 1<<53-1 || string(got) != string(data) || err != nil {
+			t.Fatalf("snapshot: %d %q %v", seq, got, err)
+		}
+		must(t, c.DeleteSnapshot(ctx, 3))
+		must(t, c.PutSnapshot(ctx, 3, 5, nil))
+		if seq, got, err = c.GetSnapshot(ctx, 3); seq != 5 || len(got) != 0 || err != nil {
+			t.Fatalf("snapshot after deletion: %d %q %v", seq, got, err)
+		}
+	})
+}
+
+// TestNewestWins writes versions in any order, any number of times, and reads
+// the newest.
+func TestNewestWins(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		run := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			run++
+			player, board := fmt.Sprintf("p%d", run), fmt.Sprintf("crash%d:2026-01-02", run)
+			versions := rapid.SliceOfN(rapid.Int64Range(1, 9), 1, 12).Draw(rt, "versions")
+			newest := int64(0)
+			for _, v := range versions {
+				newest = max(newest, v)
+				must(t, c.PutBalance(t.Context(), player, v*100-500, v))
+				must(t, c.PutScore(t.Context(), board, cache.Score{Score: wire.Score{Player: player, Name: fmt.Sprint("n", v), Points: -v}, Version: v}))
+			}
+			b, err := c.Balance(t.Context(), player)
+			if err != nil || b != (cache.Balance{Player: player, Amount: newest*100 - 500, Version: newest}) {
+				rt.Fatalf("balance %+v, %v; want version %d", b, err, newest)
+			}
+			top, err := c.Top(t.Context(), board, 10)
+			if err != nil || len(top) != 1 || top[0] != (wire.Score{Player: player, Name: fmt.Sprint("n", newest), Points: -newest}) {
+				rt.Fatalf("leaderboard %+v, %v; want version %d", top, err, newest)
+			}
+		})
+	})
+}
+
+func TestTop(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		ctx := t.Context()
+		var list []cache.Score
+		for i := range 50 {
+			list = append(list, cache.Score{Score: wire.Score{Player: fmt.Sprintf("p%02d", i), Name: fmt.Sprintf("Player %d", i), Points: int64(i)}, Version: 1})
+		}
+		must(t, c.PutScores(ctx, "race:all", list))
+		top, err := c.Top(ctx, "race:all", 3)
+		must(t, err)
+		if len(top) != 3 || top[0] != list[49].Score || top[2] != list[47].Score {
+			t.Fatalf("top 3: %+v", top)
+		}
+		if top, err = c.Top(ctx, "race:2026-01-01", 3); len(top) != 0 || err != nil {
+			t.Fatalf("a board that is not there: %+v, %v", top, err)
+		}
+		if top, err = c.Top(ctx, "race:all", 0); len(top) != 0 || err != nil {
+			t.Fatalf("top 0: %+v, %v", top, err)
+		}
+		if _, err = c.Balance(ctx, "nobody"); !errors.Is(err, cache.ErrNotFound) {
+			t.Fatalf("balance of nobody: %v", err)
+		}
+	})
+}
+
+func TestFlushIsNoticedAndRepaired(t *testing.T) {
+	e, err := cache.StartEmbedded()
+	must(t, err)
+	t.Cleanup(e.Close)
+	c, err := cache.Open(e.URL())
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	ctx := t.Context()
+	must(t, c.SetMarker(ctx, "ledger", "v1"))
+	must(t, c.PutBalance(ctx, "p", 100, 9))
+	if v, err := c.Marker(ctx, "ledger"); v != "v1" || err != nil {
+		t.Fatalf("marker: %q, %v", v, err)
+	}
+	e.Flush()
+	if _, err := c.Marker(ctx, "ledger"); !errors.Is(err, cache.ErrNotFound) {
+		t.Fatalf("marker after a flush: %v", err)
+	}
+	must(t, c.PutBalance(ctx, "p", 100, 9))
+	if b, err := c.Balance(ctx, "p"); b.Version != 9 || err != nil {
+		t.Fatalf("balance after the repair: %+v, %v", b, err)
+	}
+}
+
+// TestRestart kills a real Redis, which forgets data and scripts.
+func TestRestart(t *testing.T) {
+	s := testsvc.StartRedis(t)
+	c, err := cache.Open(s.URL)
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	must(t, c.PutBalance(t.Context(), "p", 1, 1))
+	s.Kill()
+	if err := c.PutBalance(t.Context(), "p", 2, 2); err == nil {
+		t.Fatal("a write to a dead Redis succeeded")
+	}
+	s.Start()
+	testkit.Eventually(t, "the cache works again", deadline, func() bool {
+		return c.PutBalance(t.Context(), "p", 3, 3) == nil
+	})
+	if b, err := c.Balance(t.Context(), "p"); b.Amount != 3 || err != nil {
+		t.Fatalf("balance: %+v, %v", b, err)
+	}
+}
+
+// TestHungServer wants an error, not a wait, from a server that accepts and
+// says nothing.
+func TestHungServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	c, err := cache.Open("redis://" + l.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.GetSession(ctx, "s"); err == nil || errors.Is(err, cache.ErrNotFound) {
+		t.Fatalf("hung server: %v", err)
+	}
+}
+
+func TestEmbeddedAsksForThePassword(t *testing.T) {
+	e, err := cache.StartEmbedded()
+	must(t, err)
+	t.Cleanup(e.Close)
+	c, err := cache.Open("redis://" + e.URL()[len(e.URL())-len("127.0.0.1:00000"):])
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	if c.Ping(t.Context()) == nil {
+		t.Fatal("a stranger was let in")
+	}
+	if _, err := cache.Open("http://x"); err == nil {
+		t.Fatal("a URL of another kind was accepted")
+	}
+}

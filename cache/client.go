@@ -1,0 +1,122 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	// Nobody waits for a cache longer than it takes to do without it.
+	dialTimeout = 500 * time.Millisecond
+	ioTimeout   = time.Second
+	// prefix keeps the keys apart from those of others in the same database.
+	prefix = "tc:"
+)
+
+// ErrNotFound is returned for what is not in the cache: it expired, was flushed,
+// or was never there.
+var ErrNotFound = errors.New("cache: not found")
+
+// Client speaks to one Redis. It is safe for concurrent use.
+type Client struct {
+	redis *redis.Client // static after Open
+}
+
+// Open makes a client for a redis://, rediss:// or unix:// URL. It does not
+// connect; Ping does. The caller calls Close.
+func Open(url string) (*Client, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("redis URL: %w", err)
+	}
+	options.DialTimeout = dialTimeout
+	options.ReadTimeout = ioTimeout
+	options.WriteTimeout = ioTimeout
+	options.PoolTimeout = ioTimeout
+	options.ContextTimeoutEnabled = true
+	// A failed write is repeated by whoever knows the newest value by then.
+	options.MaxRetries = -1
+	options.DialerRetries = 1
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &Client{redis: redis.NewClient(options)}, nil
+}
+
+// Close closes the connections.
+func (c *Client) Close() error { return c.redis.Close() }
+
+// Ping asks whether Redis answers.
+func (c *Client) Ping(ctx context.Context) error {
+	if err := c.redis.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	return nil
+}
+
+// Marker reads the marker of a name, or ErrNotFound after a flush: then whoever
+// set it has to write again what he keeps here, and then to set it again. Each
+// writer has a name of its own.
+func (c *Client) Marker(ctx context.Context, name string) (string, error) {
+	v, err := c.redis.Get(ctx, markerKey(name)).Result()
+	if err != nil {
+		return "", wrap("read marker", err)
+	}
+	return v, nil
+}
+
+// SetMarker sets the marker of a name. It does not expire.
+func (c *Client) SetMarker(ctx context.Context, name, value string) error {
+	return wrap("set marker", c.redis.Set(ctx, markerKey(name), value, 0).Err())
+}
+
+func markerKey(name string) string { return prefix + "marker:" + name }
+
+// call is one run of a script.
+type call struct {
+	keys []string
+	args []any
+}
+
+// run runs a script for each call in one round trip. Redis forgets scripts when
+// it restarts or is flushed; then all calls are sent again with the script, which
+// is harmless, since scripts ignore what they have done.
+func (c *Client) run(ctx context.Context, s *redis.Script, calls []call) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	send := func() error {
+		_, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, k := range calls {
+				p.EvalSha(ctx, s.Hash(), k.keys, k.args...)
+			}
+			return nil
+		})
+		return err
+	}
+	err := send()
+	if err == nil || !strings.HasPrefix(err.Error(), "NOSCRIPT") {
+		return err
+	}
+	if err := s.Load(ctx, c.redis).Err(); err != nil {
+		return err
+	}
+	return send()
+}
+
+// wrap says what was being done, and replaces the driver's error for a missing
+// key.
+func wrap(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, redis.Nil):
+		return ErrNotFound
+	}
+	return fmt.Errorf("%s: redis: %w", doing, err)
+}

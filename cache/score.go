@@ -1,0 +1,154 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tickcast/wire"
+)
+
+const (
+	// balanceTTL is how long the balance of a player who does not play stays; the
+	// ledger is asked after that.
+	balanceTTL = 24 * time.Hour
+	// dayTTL is how long a day's leaderboard stays after its last score.
+	dayTTL = 8 * 24 * time.Hour
+	// topLimit bounds Top.
+	topLimit = 1000
+)
+
+// Balance is a player's balance in minor units, as of the account's version.
+type Balance struct {
+	Player  string
+	Amount  int64
+	Version int64
+}
+
+// Score is a player's points on a leaderboard, as of a version that grows with
+// each change of them.
+type Score struct {
+	wire.Score
+	Version int64
+}
+
+// putBalance: KEYS balance; ARGV version, amount, TTL in ms.
+var putBalance = redis.NewScript(`
+local have = redis.call('HGET', KEYS[1], 'v')
+if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'v', ARGV[1], 'a', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`)
+
+// putScore: KEYS sorted set, versions, names; ARGV player, version, points, name,
+// TTL in ms or 0.
+var putScore = redis.NewScript(`
+local have = redis.call('HGET', KEYS[2], ARGV[1])
+if have and tonumber(have) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[4])
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+if tonumber(ARGV[5]) > 0 then
+  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
+end
+return 1`)
+
+// PutBalance stores a balance, unless one of a newer version is stored.
+func (c *Client) PutBalance(ctx context.Context, player string, amount, version int64) error {
+	return c.PutBalances(ctx, []Balance{{player, amount, version}})
+}
+
+// PutBalances stores many balances in one round trip.
+func (c *Client) PutBalances(ctx context.Context, list []Balance) error {
+	calls := make([]call, len(list))
+	for i, b := range list {
+		calls[i] = call{keys: []string{balanceKey(b.Player)}, args: []any{b.Version, b.Amount, balanceTTL.Milliseconds()}}
+	}
+	return wrap("put balances", c.run(ctx, putBalance, calls))
+}
+
+// Balance reads a balance, or ErrNotFound.
+func (c *Client) Balance(ctx context.Context, player string) (Balance, error) {
+	v, err := c.redis.HMGet(ctx, balanceKey(player), "a", "v").Result()
+	if err != nil {
+		return Balance{}, wrap("get balance", err)
+	}
+	amount, ok := v[0].(string)
+	version, ok2 := v[1].(string)
+	if !ok || !ok2 {
+		return Balance{}, ErrNotFound
+	}
+	b := Balance{Player: player}
+	if b.Amount, err = strconv.ParseInt(amount, 10, 64); err == nil {
+		b.Version, err = strconv.ParseInt(version, 10, 64)
+	}
+	if err != nil {
+		return Balance{}, fmt.Errorf("get balance: %w", err)
+	}
+	return b, nil
+}
+
+// PutScore stores a player's points on a board ("<game>:all" or
+// "<game>:YYYY-MM-DD"), unless a newer version is stored. The board of a day
+// expires 8 days after its last score.
+func (c *Client) PutScore(ctx context.Context, board string, s Score) error {
+	return c.PutScores(ctx, board, []Score{s})
+}
+
+// PutScores stores many scores of one board in one round trip.
+func (c *Client) PutScores(ctx context.Context, board string, list []Score) error {
+	var ttl time.Duration
+	if !strings.HasSuffix(board, ":all") {
+		ttl = dayTTL
+	}
+	keys := boardKeys(board)
+	calls := make([]call, len(list))
+	for i, s := range list {
+		calls[i] = call{keys: keys, args: []any{s.Player, s.Version, s.Points, s.Name, ttl.Milliseconds()}}
+	}
+	return wrap("put scores", c.run(ctx, putScore, calls))
+}
+
+// Top reads the n best of a board, best first; at most 1,000. A board that is not
+// there is empty.
+func (c *Client) Top(ctx context.Context, board string, n int) ([]wire.Score, error) {
+	n = min(n, topLimit)
+	if n <= 0 {
+		return nil, nil
+	}
+	keys := boardKeys(board)
+	best, err := c.redis.ZRevRangeWithScores(ctx, keys[0], 0, int64(n)-1).Result()
+	if err != nil {
+		return nil, wrap("read leaderboard", err)
+	}
+	if len(best) == 0 {
+		return nil, nil
+	}
+	players := make([]string, len(best))
+	for i, z := range best {
+		players[i], _ = z.Member.(string)
+	}
+	names, err := c.redis.HMGet(ctx, keys[2], players...).Result()
+	if err != nil {
+		return nil, wrap("read leaderboard", err)
+	}
+	list := make([]wire.Score, len(best))
+	for i, z := range best {
+		name, _ := names[i].(string)
+		list[i] = wire.Score{Player: players[i], Name: name, Points: int64(z.Score)}
+	}
+	return list, nil
+}
+
+func balanceKey(player string) string { return prefix + "balance:" + player }
+
+// boardKeys are the keys of a board: points, versions, names. The braces put them
+// on one node of a cluster.
+func boardKeys(board string) []string {
+	base := prefix + "board:{" + board + "}"
+	return []string{base, base + ":versions", base + ":names"}
+}

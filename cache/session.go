@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -75,11 +74,7 @@ func (c *Client) GetSession(ctx context.Context, id string) (Session, error) {
 // DeleteSession removes a session, unless a newer version is stored: it was
 // resumed elsewhere. Removing what is not there is no error.
 func (c *Client) DeleteSession(ctx context.Context, id string, version int64) error {
-	err := c.run(ctx, deleteSession, []call{{keys: []string{sessionKey(id)}, args: []any{version}}})
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	return wrap("delete session", err)
+	return wrap("delete session", c.run(ctx, deleteSession, []call{{keys: []string{sessionKey(id)}, args: []any{version}}}))
 }
 
 func sessionKey(id string) string { return prefix + "session:" + id }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -22,31 +21,19 @@ func (c *Client) PutSnapshot(ctx context.Context, p int, seq uint64, data []byte
 	return wrap("put snapshot", c.run(ctx, putSnapshot, []call{{keys: []string{snapshotKey(p)}, args: []any{seq, data}}}))
 }
 
-// GetSnapshot reads the newest snapshot of partition p, or ErrNotFound.
-func (c *Client) GetSnapshot(ctx context.Context, p int) (seq uint64, data []byte, err error) {
-	v, err := c.redis.HMGet(ctx, snapshotKey(p), "seq", "d").Result()
-	if err != nil {
-		return 0, nil, wrap("get snapshot", err)
+// GetSnapshot reads the newest snapshot of partition p, or nil when there is none.
+func (c *Client) GetSnapshot(ctx context.Context, p int) ([]byte, error) {
+	data, err := c.redis.HGet(ctx, snapshotKey(p), "d").Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
 	}
-	s, ok := v[0].(string)
-	d, ok2 := v[1].(string)
-	if !ok || !ok2 {
-		return 0, nil, ErrNotFound
-	}
-	if seq, err = strconv.ParseUint(s, 10, 64); err != nil {
-		return 0, nil, fmt.Errorf("get snapshot: %w", err)
-	}
-	return seq, []byte(d), nil
+	return data, wrap("get snapshot", err)
 }
 
 // DeleteSnapshot removes the snapshot of partition p: one that does not fit the
 // log (whose tail was lost) and would stand in the way of those that do.
 func (c *Client) DeleteSnapshot(ctx context.Context, p int) error {
-	err := c.redis.Del(ctx, snapshotKey(p)).Err()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	return wrap("delete snapshot", err)
+	return wrap("delete snapshot", c.redis.Del(ctx, snapshotKey(p)).Err())
 }
 
 func snapshotKey(p int) string { return prefix + "snapshot:" + strconv.Itoa(p) }

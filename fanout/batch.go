@@ -2,10 +2,11 @@ package fanout
 
 // due is one frame that goes out next, and what changes once it has.
 type due struct {
-	frame *Frame
-	sub   *subscription // nil for own messages and in a shard's pass: the only subscription
-	n     uint64        // number within its class: seq of an update, count of ticks or notices
-	class class
+	frame  *Frame
+	sub    *subscription // of a letter: what it opens; otherwise nil means the only subscription, as in a shard's pass
+	n      uint64        // number within its class: seq of an update, count of ticks or notices
+	class  class
+	letter bool // from the outbox
 }
 
 // batch is what goes out in one write. It is scratch memory: a shard has its

@@ -37,6 +37,9 @@ func (c *Conn) Close(code wire.CloseCode, reason string) {
 	c.mu.Lock()
 	out := c.push() // what topics have due comes before the close frame if the socket takes it
 	if out != failed && c.flags&(flagClosing|flagDead) == 0 {
+		for s := c.subs; s != nil; s = s.next {
+			c.keepDue(s)
+		}
 		c.part(code, reason)
 		out = c.push()
 	}

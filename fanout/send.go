@@ -148,7 +148,7 @@ func (c *Conn) collect(b *batch) {
 func (c *Conn) collectLetters(b *batch) bool {
 	for i := range c.out.letters {
 		l := &c.out.letters[i]
-		if !b.add(due{frame: l.frame, sub: l.opens, class: l.class}) {
+		if !b.add(due{frame: l.frame, sub: l.opens, class: l.class, letter: true}) {
 			return false
 		}
 	}
@@ -184,7 +184,7 @@ func (c *Conn) commit(b *batch, n int) {
 		}
 		d := &b.due[i]
 		c.sent(d, &b.tally)
-		if d.class >= classOwn {
+		if d.letter {
 			letters++
 		}
 		if size := d.frame.Size(); n < size {
@@ -203,13 +203,12 @@ func (c *Conn) commit(b *batch, n int) {
 func (c *Conn) sent(d *due, t *tally) {
 	t.frames[d.class]++
 	switch {
-	case d.class == classControl:
-		if d.frame.wire[0] == headClose {
-			c.flags |= flagParted
-		}
-	case d.class == classOwn:
+	case d.letter:
 		if d.sub != nil {
 			d.sub.live = true
+		}
+		if d.class == classControl && d.frame.wire[0] == headClose {
+			c.flags |= flagParted
 		}
 	case d.sub != nil:
 		d.sub.advance(d, t)

@@ -68,6 +68,28 @@ func (c *Conn) detach(s *subscription) {
 	s.topic.joins.Add(-1)
 }
 
+// keepDue moves what is due of s to the outbox, up to one batch, where the socket has not refused
+// anything but cannot be written to at this moment: without the non-blocking way
+// a goroutine writes. The caller holds mu and ends the subscription.
+func (c *Conn) keepDue(s *subscription) {
+	if c.flags&(flagRaw|flagBehind) != 0 || !s.live {
+		return
+	}
+	b := c.hub.borrow()
+	defer c.hub.giveBack(b)
+	t := s.topic
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if _, _, lost := t.lost(&s.cur); lost {
+		return
+	}
+	t.skipNotices(&s.cur, false, &b.tally)
+	t.collect(&s.cur, s, b)
+	for i := range b.due {
+		c.out.push(letter{frame: b.due[i].frame, class: b.due[i].class})
+	}
+}
+
 // rotate moves the first topic behind the others, so that a connection that
 // takes little does not get frames of one topic only. The caller holds mu.
 func (c *Conn) rotate() {
@@ -95,10 +117,7 @@ func (t *Topic) part(c *Conn) *part { return &t.parts[c.shard] }
 func (t *Topic) Join(c *Conn, after uint64, first *Frame) error {
 	c.mu.Lock()
 	err := c.join(t, after, first)
-	out := idle
-	if err == nil {
-		out = c.push()
-	}
+	out := c.push()
 	c.mu.Unlock()
 	c.settle(out)
 	return err
@@ -115,17 +134,15 @@ func (c *Conn) join(t *Topic, after uint64, first *Frame) error {
 	if old == nil && n >= maxTopics {
 		return ErrTooManyTopics
 	}
-	s := &subscription{conn: c, topic: t, live: first == nil}
-	t.mu.RLock()
-	closed, gone := t.closed, after+1 < t.updates.lo
-	s.cur = t.start(after)
-	t.mu.RUnlock()
+	t.mu.RLock() // until attached, so that Close finds what was joined before it
+	defer t.mu.RUnlock()
 	switch {
-	case closed:
+	case t.closed:
 		return ErrTopicClosed
-	case gone:
+	case after+1 < t.updates.lo:
 		return ErrGone
 	}
+	s := &subscription{conn: c, topic: t, cur: t.start(after), live: first == nil}
 	if first != nil {
 		if err := c.queue(letter{frame: first, opens: s}); err != nil {
 			return err
@@ -144,9 +161,10 @@ func (c *Conn) join(t *Topic, after uint64, first *Frame) error {
 func (t *Topic) Leave(c *Conn) {
 	c.mu.Lock()
 	out := idle
-	if s := c.subscription(t); s != nil {
+	if c.subscription(t) != nil {
 		out = c.push()
-		if !s.gone {
+		if s := c.subscription(t); s != nil { // the push may have found it lost
+			c.keepDue(s)
 			c.detach(s)
 		}
 	}

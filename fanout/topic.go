@@ -188,16 +188,19 @@ func (t *Topic) collect(cur *cursor, s *subscription, b *batch) {
 	}
 	for seq, notice := cur.seq, cur.notices+1; ; seq++ {
 		for ; notice < t.notices.hi && t.notices.at(notice).after <= seq; notice++ {
-			if !b.add(due{t.notices.at(notice).frame, s, notice, classNotice}) {
+			if !b.add(due{frame: t.notices.at(notice).frame, sub: s, n: notice, class: classNotice}) {
 				return
 			}
 		}
 		if tick && t.tick.after <= seq {
-			if tick = false; !b.add(due{t.tick.frame, s, t.ticks, classTick}) {
+			if tick = false; !b.add(due{frame: t.tick.frame, sub: s, n: t.ticks, class: classTick}) {
 				return
 			}
 		}
-		if seq+1 >= t.updates.hi || !b.add(due{t.updates.at(seq + 1).frame, s, seq + 1, classUpdate}) {
+		if seq+1 >= t.updates.hi {
+			return
+		}
+		if !b.add(due{frame: t.updates.at(seq + 1).frame, sub: s, n: seq + 1, class: classUpdate}) {
 			return
 		}
 	}

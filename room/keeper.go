@@ -54,6 +54,9 @@ func (c checkpoints) GetSnapshot(ctx context.Context, partition int) ([]byte, er
 
 func checkpointName(partition int) string { return "p" + strconv.Itoa(partition) }
 
+// saveTimeout bounds the writing of all snapshots that wait, at the end too.
+const saveTimeout = 5 * time.Second
+
 // keeper saves the snapshots of a host's partitions in the background and finds
 // the best one at the start.
 type keeper struct {
@@ -92,12 +95,10 @@ func (k *keeper) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			k.flush(last)
+			k.flush(context.WithoutCancel(ctx))
 			return
 		case <-k.wake:
-			k.flush(ctx)
+			k.flush(context.WithoutCancel(ctx))
 		}
 	}
 }
@@ -105,6 +106,8 @@ func (k *keeper) run(ctx context.Context) {
 // flush writes what waits. A snapshot that cannot be written is not tried again:
 // the next one is newer.
 func (k *keeper) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 	k.mu.Lock()
 	waiting := k.waiting
 	k.waiting = map[int]savedState{}

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/bus"
 	"tickcast/room/game"
 	"tickcast/wire"
 )
@@ -71,7 +72,7 @@ func (r *replica) speak(ctx context.Context, now time.Time) {
 // listen answers who owns the partition and what its state is.
 func (r *replica) listen() error {
 	pong := game.Encode(wire.OwnerPong{Node: r.host.cfg.Node, Epoch: r.claim})
-	ping, err := r.host.cfg.Conn.Subscribe(wire.PingSubject(r.id), func(m *nats.Msg) { _ = m.Respond(pong) })
+	ping, err := r.host.cfg.Conn.Subscribe(wire.PingSubject(r.id), func(m *nats.Msg) { _ = bus.Respond(m, pong) })
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/bus"
 	"tickcast/room/game"
 	"tickcast/wire"
 )
@@ -294,10 +295,10 @@ func (r *replica) ask(m *nats.Msg) {
 	var a wire.Ask
 	if err := json.Unmarshal(m.Data, &a); err != nil {
 		r.metrics.askRefused.Inc()
-		_ = m.Respond(game.Encode(wire.AskReply{Error: wire.Errorf(wire.CodeBadMessage, "ask: %v", err)}))
+		_ = bus.Respond(m, game.Encode(wire.AskReply{Error: wire.Errorf(wire.CodeBadMessage, "ask: %v", err)}))
 		return
 	}
-	_ = m.Respond(game.Encode(r.part.answerAsk(a)))
+	_ = bus.Respond(m, game.Encode(r.part.answerAsk(a)))
 }
 
 // sweep looks after what no message wakes the replica for.

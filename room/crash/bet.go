@@ -125,8 +125,8 @@ type round struct {
 // topBets is how many of the largest stakes are shown bet by bet.
 const topBets = 20
 
-func newRound(number uint64) *round {
-	return &round{Number: number, seats: make(map[string]*seat)}
+func newRound(number uint64, s Settings) *round {
+	return &round{Number: number, Settings: s, seats: make(map[string]*seat)}
 }
 
 // live reports whether the round has a bet that could still fly.

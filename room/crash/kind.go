@@ -36,12 +36,11 @@ func (k *Kind) New(_ game.At, c game.Config, _ *game.Effects) (game.Room, *wire.
 	r.state = state{
 		ID: c.ID, UUID: c.UUID, Name: c.Name, Partition: c.Partition,
 		Mode: stateRunning, Phase: phaseIdle, Wanted: settings,
-		Current: newRound(0), Next: newRound(1),
+		Current: newRound(0, settings), Next: newRound(1, settings),
 	}
 	if c.Paused {
 		r.Mode = statePaused
 	}
-	r.Current.Settings, r.Next.Settings = settings, settings
 	r.Current.Done, r.Current.Archived = true, true // there was no round 0
 	return r, nil
 }

@@ -26,7 +26,7 @@ func (r *Room) open(at game.At, fx *game.Effects) {
 		r.Closing = append(r.Closing, r.Current)
 	}
 	rd := r.Next
-	r.Current, r.Next = rd, newRound(rd.Number+1)
+	r.Current, r.Next = rd, newRound(rd.Number+1, r.Wanted)
 	r.Fair.begin(rd.Number)
 	c := r.Fair.Current
 	rd.Settings, rd.Rules, rd.Started = settings, RulesVersion, at.Wall

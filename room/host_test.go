@@ -1,0 +1,347 @@
+package room
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/bus"
+	"tickcast/internal/testkit"
+	"tickcast/room/cashier"
+	"tickcast/room/crash"
+	"tickcast/room/game"
+	"tickcast/room/race"
+	"tickcast/wire"
+)
+
+const patience = 60 * time.Second
+
+// stage is a deployment without gateways: the log, hosts, and the test in the
+// parts of a gateway, an operator and a ledger.
+type stage struct {
+	t          *testing.T
+	bus        *bus.Embedded
+	partitions int
+	gateway    *nats.Conn
+	operator   *nats.Conn
+
+	mu       sync.Mutex
+	updates  map[string]map[uint64]string // room to seq to bytes
+	conflict string
+	answers  map[string]wire.Answer
+	lastTick map[string]wire.Tick
+}
+
+func newStage(t *testing.T, partitions int) *stage {
+	t.Helper()
+	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Shutdown)
+	s := &stage{
+		t: t, bus: e, partitions: partitions, updates: map[string]map[uint64]string{},
+		answers: map[string]wire.Answer{}, lastTick: map[string]wire.Tick{},
+	}
+	if err := bus.EnsureStreams(t.Context(), s.connect(bus.RoleRoom), bus.Layout{Partitions: partitions}); err != nil {
+		t.Fatal(err)
+	}
+	s.gateway, s.operator = s.connect(bus.RoleGateway), s.connect(bus.RoleOperator)
+	s.subscribe(s.gateway, "out.>", s.heard)
+	s.subscribe(s.gateway, wire.AnswerSubject("gw"), s.answered)
+	s.subscribe(s.operator, wire.AnswerSubject("api"), s.answered)
+	s.serveLedger()
+	return s
+}
+
+func (s *stage) connect(role bus.Role) *nats.Conn {
+	s.t.Helper()
+	nc, err := s.bus.Connect(role, "test-"+string(role))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	return nc
+}
+
+func (s *stage) subscribe(nc *nats.Conn, subject string, f nats.MsgHandler) {
+	s.t.Helper()
+	if _, err := nc.Subscribe(subject, f); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// serveLedger books with the model, through the real work queue.
+func (s *stage) serveLedger() {
+	nc := s.connect(bus.RoleLedger)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := js.CreateOrUpdateConsumer(s.t.Context(), wire.StreamLedger, jetstream.ConsumerConfig{Durable: "ledger", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	book := newModelBook()
+	cc, err := c.Consume(func(m jetstream.Msg) {
+		var b wire.Booking
+		if json.Unmarshal(m.Data(), &b) != nil {
+			return
+		}
+		res, _ := book.apply(b)
+		if _, err := js.Publish(context.Background(), wire.ResultSubject(b.Partition), game.Encode(res)); err == nil {
+			_ = m.Ack()
+		}
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(cc.Stop)
+}
+
+func (s *stage) heard(m *nats.Msg) {
+	h, body, err := wire.ParseOut(m.Data)
+	if err != nil {
+		return
+	}
+	var room, class string
+	var p int
+	if _, err := fmt.Sscanf(m.Subject, "out.%d.", &p); err != nil {
+		return
+	}
+	class = m.Subject[len(m.Subject)-1:]
+	room = m.Subject[len(fmt.Sprintf("out.%d.", p)) : len(m.Subject)-2]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch wire.OutClass(class) {
+	case wire.OutUpdate:
+		if s.updates[room] == nil {
+			s.updates[room] = map[uint64]string{}
+		}
+		if before, ok := s.updates[room][h.Seq]; ok && before != string(body) {
+			s.conflict = fmt.Sprintf("room %s update %d:\n%s\n%s", room, h.Seq, before, body)
+		}
+		s.updates[room][h.Seq] = string(body)
+	case wire.OutTick:
+		var tick wire.Tick
+		_ = json.Unmarshal(body, &tick)
+		s.lastTick[room] = tick
+	}
+}
+
+func (s *stage) answered(m *nats.Msg) {
+	var list []wire.RoutedAnswer
+	if json.Unmarshal(m.Data, &list) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range list {
+		var answer wire.Answer
+		_ = json.Unmarshal(a.Answer, &answer)
+		s.answers[answerID(a.Player, a.Room, a.Key)] = answer
+	}
+}
+
+func (s *stage) eventually(why string, ok func() bool) {
+	s.t.Helper()
+	testkit.Eventually(s.t, why, patience, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return ok()
+	})
+}
+
+func (s *stage) act(room, op string, args any) wire.Answer {
+	s.t.Helper()
+	js, err := jetstream.New(s.operator)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a := wire.Action{ID: fmt.Sprintf("%s-%s-%d", room, op, rand.Uint64()), Operator: "op", ReplyTo: "api", Op: op, Args: game.Encode(args)}
+	p := wire.PartitionOf(room, s.partitions)
+	if _, err := js.Publish(s.t.Context(), wire.ActionSubject(p, room), game.Encode(a)); err != nil {
+		s.t.Fatal(err)
+	}
+	id := answerID("", room, a.ID)
+	s.awaitAnswer(id, wire.Ask{Op: wire.AskAnswer, Room: room, Key: a.ID})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answers[id]
+}
+
+// awaitAnswer waits for an answer, and asks for it like a gateway: it may have
+// been given while nobody spoke.
+func (s *stage) awaitAnswer(id string, ask wire.Ask) {
+	s.t.Helper()
+	testkit.Eventually(s.t, "an answer to "+id, patience, func() bool {
+		s.mu.Lock()
+		_, ok := s.answers[id]
+		s.mu.Unlock()
+		if ok {
+			return true
+		}
+		m, err := s.operator.Request(wire.AskSubject(wire.PartitionOf(ask.Room, s.partitions)), game.Encode(ask), time.Second)
+		var reply wire.AskReply
+		var answer wire.Answer
+		if err != nil || json.Unmarshal(m.Data, &reply) != nil || json.Unmarshal(reply.Answer, &answer) != nil {
+			return false
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.answers[id] = answer
+		return true
+	})
+}
+
+func (s *stage) create(room, kind string, settings any) {
+	s.t.Helper()
+	args := wire.CreateArgs{UUID: "0190a000-0000-7000-8000-000000000000", Game: kind, Settings: game.Encode(settings)}
+	if a := s.act(room, wire.ActionCreate, args); !a.OK {
+		s.t.Fatalf("create %s: %v", room, a.Error)
+	}
+}
+
+func (s *stage) command(room string, c wire.Command) {
+	s.t.Helper()
+	js, err := jetstream.New(s.gateway)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.Name, c.Gateway = c.Player, "gw"
+	b, _ := c.AppendBinary(nil)
+	if _, err := js.Publish(s.t.Context(), wire.CommandSubject(wire.PartitionOf(room, s.partitions), room), b, jetstream.WithMsgID(c.MsgID(room))); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stage) updatesOf(room string) int { return len(s.updates[room]) }
+
+// wantWhole checks that the updates of a room have no gap and no two versions.
+func (s *stage) wantWhole(room string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conflict != "" {
+		s.t.Fatal("an update has two versions: " + s.conflict)
+	}
+	for seq := uint64(1); seq <= uint64(len(s.updates[room])); seq++ {
+		if _, ok := s.updates[room][seq]; !ok {
+			s.t.Fatalf("room %s: update %d of %d is missing", room, seq, len(s.updates[room]))
+		}
+	}
+}
+
+// hosted is a Host with a connection of its own.
+type hosted struct {
+	*Host
+	nc   *nats.Conn
+	stop func() // clean
+}
+
+func (s *stage) host(node string, alone bool) *hosted {
+	s.t.Helper()
+	nc, err := s.bus.Connect(bus.RoleRoom, node)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	chains := crash.NewChains(testSecret, rand.NewChaCha8([32]byte{7}))
+	h, err := NewHost(HostConfig{
+		Node: node, Conn: nc, Kinds: []game.Kind{crash.New(chains), race.Kind{}}, Cashier: cashier.Kind{},
+		Partitions: s.partitions, Alone: alone, Log: testkit.Logger(s.t),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("host %s: %v", node, err)
+		}
+		nc.Close()
+	})
+	s.t.Cleanup(stop)
+	return &hosted{Host: h, nc: nc, stop: stop}
+}
+
+func (h *hosted) owned() (n int) {
+	for _, p := range h.Partitions() {
+		if p.Owner {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
+	s := newStage(t, 2)
+	h := s.host("one", true)
+	s.create("lobby", "crash", fastCrash)
+	s.create("derby", "race", fastRace)
+	s.eventually("rounds in both rooms", func() bool { return s.updatesOf("lobby") > 12 && s.updatesOf("derby") > 12 })
+	h.stop()
+	s.mu.Lock()
+	before := s.lastTick["lobby"]
+	s.mu.Unlock()
+	h = s.host("one", true)
+	s.eventually("rounds go on", func() bool { return s.lastTick["lobby"].Seq > before.Seq+12 })
+	s.wantWhole("lobby")
+	s.wantWhole("derby")
+	if after := s.lastTick["lobby"]; after.Epoch <= before.Epoch || after.Time < before.Time {
+		t.Fatalf("after the restart the tick is %+v, before it was %+v", after, before)
+	}
+}
+
+func TestABetIsAnsweredThroughTheLedger(t *testing.T) {
+	s := newStage(t, 1)
+	s.host("one", true)
+	s.create("lobby", "crash", map[string]any{"betting_ms": 5000})
+	s.eventually("the round is open", func() bool { return s.updatesOf("lobby") > 0 })
+	s.command("lobby", wire.Command{Player: "ann", Key: "k", Op: "bet", Round: 1, Args: []byte(`{"slot":0,"amount":1000}`)})
+	s.eventually("the bet is answered", func() bool { _, ok := s.answers[answerID("ann", "lobby", "k")]; return ok })
+	if a := s.answers[answerID("ann", "lobby", "k")]; !a.OK {
+		t.Fatal(a.Error)
+	}
+}
+
+func TestTwoHostsShareAndTakeOver(t *testing.T) {
+	s := newStage(t, 4)
+	one, two := s.host("one", false), s.host("two", false)
+	s.eventually("each owns its share", func() bool { return one.owned() == 2 && two.owned() == 2 })
+	for i := range 8 {
+		s.create(fmt.Sprintf("room-%d", i), "race", fastRace)
+	}
+	rounds := func(n int) func() bool {
+		return func() bool {
+			for i := range 8 {
+				if s.updatesOf(fmt.Sprintf("room-%d", i)) < n {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	s.eventually("rounds in all rooms", rounds(5))
+	one.nc.Close() // as a kill −9 looks to the others
+	s.eventually("the other owns all", func() bool { return two.owned() == 4 })
+	s.mu.Lock()
+	have := s.updatesOf("room-0")
+	s.mu.Unlock()
+	s.eventually("rounds go on in all rooms", rounds(have+10))
+	for i := range 8 {
+		s.wantWhole(fmt.Sprintf("room-%d", i))
+	}
+}

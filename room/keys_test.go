@@ -1,0 +1,66 @@
+package room
+
+import (
+	"fmt"
+	"testing"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+func filedEntry(player, key string, round uint64) *keyEntry {
+	return &keyEntry{Ref: game.Ref{Player: player, Key: key}, Round: round}
+}
+
+func TestKeysAreKeptForTwentyRounds(t *testing.T) {
+	k := newKeyTable()
+	first := filedEntry("ann", "a", 1)
+	k.file(first)
+	for round := uint64(2); round <= 1+wire.KeptRounds; round++ {
+		k.file(filedEntry("bob", fmt.Sprint(round), round))
+		if k.find(first.Ref) == nil {
+			t.Fatalf("the key of round 1 is forgotten in round %d", round)
+		}
+	}
+	k.file(filedEntry("bob", "last", 2+wire.KeptRounds))
+	if k.find(first.Ref) != nil {
+		t.Fatal("the key of round 1 is kept for ever")
+	}
+}
+
+func TestKeysOfOnePlayerAreBounded(t *testing.T) {
+	k := newKeyTable()
+	for i := range maxCommandsPerRound {
+		if !k.file(filedEntry("ann", fmt.Sprint(i), 7)) {
+			t.Fatalf("key %d was refused", i)
+		}
+	}
+	if k.file(filedEntry("ann", "more", 7)) {
+		t.Fatal("there is no bound")
+	}
+	if !k.file(filedEntry("bob", "one", 7)) {
+		t.Fatal("one player's keys used up another's")
+	}
+	if !k.file(filedEntry("ann", "again", 8)) {
+		t.Fatal("the bound is not per round")
+	}
+}
+
+func TestKeysWithoutRoundsAreBounded(t *testing.T) {
+	k := newKeyTable()
+	for i := range maxRoundlessKeys + 10 {
+		k.file(filedEntry("ann", fmt.Sprint(i), 0))
+	}
+	if len(k.entries) != maxRoundlessKeys || len(k.filed) != maxRoundlessKeys {
+		t.Fatalf("%d entries, %d filed, want %d", len(k.entries), len(k.filed), maxRoundlessKeys)
+	}
+}
+
+func TestKeylessKeepsTheNewest(t *testing.T) {
+	k := newKeyTable()
+	k.fileKeyless(filedEntry("ann", "1", 3))
+	k.fileKeyless(filedEntry("ann", "2", 3))
+	if k.find(game.Ref{Player: "ann", Key: "1"}) != nil || k.find(game.Ref{Player: "ann", Key: "2"}) == nil {
+		t.Fatal("of a player's keyless commands not just the newest is kept")
+	}
+}

@@ -1,0 +1,319 @@
+package room
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+// fastCrash and fastRace are settings with which a round takes about a second.
+var (
+	fastCrash = map[string]any{"betting_ms": 300, "crashed_ms": 200, "cap": 200}
+	fastRace  = map[string]any{"gathering_ms": 200, "running_ms": 800, "finished_ms": 200}
+)
+
+type betArgs struct {
+	Slot   int   `json:"slot"`
+	Amount int64 `json:"amount,omitempty"`
+	Auto   int64 `json:"auto,omitempty"`
+}
+
+func TestARoundFromCreationToTheArchive(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	r.until("the first round opens", func() bool { return r.phase("lobby") == "betting" })
+	if got := r.infos["lobby"]; got.State != "running" || got.Game != "crash" || got.Partition != 3 {
+		t.Fatalf("the directory says %+v", got)
+	}
+	r.command("ann", "lobby", "k1", "bet", 1, betArgs{Amount: 1000, Auto: 101})
+	r.command("bob", "lobby", "k1", "bet", 1, betArgs{Amount: 500})
+	r.run(10 * time.Millisecond)
+	r.wantOK("a covered bet", "ann", "lobby", "k1")
+	r.wantOK("another player's same key", "bob", "lobby", "k1")
+	r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
+	r.until("it crashes", func() bool { return r.phase("lobby") == "crashed" })
+	r.until("the second round opens", func() bool { return r.phase("lobby") == "betting" })
+	if n := r.p.pending.rooms["lobby"]; n != 0 {
+		t.Fatalf("%d bookings are outstanding after the round", n)
+	}
+	if end := r.book.ends["stake/"+betOf(t, r, "ann", "lobby", "k1")]; end != string(wire.BookPayout) && r.book.balances["ann"] != modelGrant-1000 {
+		t.Fatalf("ann's bet ended as %q with the balance %d", end, r.book.balances["ann"])
+	}
+	if len(r.ticks["lobby"]) < 5 {
+		t.Fatalf("%d ticks in a round", len(r.ticks["lobby"]))
+	}
+	checkTicks(t, r.ticks["lobby"])
+}
+
+func betOf(t *testing.T, r *rig, player, room, key string) string {
+	t.Helper()
+	var res struct {
+		Bet string `json:"bet"`
+	}
+	if err := json.Unmarshal(r.wantOK("the bet", player, room, key).Result, &res); err != nil {
+		t.Fatal(err)
+	}
+	return res.Bet
+}
+
+func checkTicks(t *testing.T, ticks []wire.Tick) {
+	t.Helper()
+	for i := 1; i < len(ticks); i++ {
+		if ticks[i].Time <= ticks[i-1].Time || ticks[i].Seq < ticks[i-1].Seq {
+			t.Fatalf("tick %+v after %+v", ticks[i], ticks[i-1])
+		}
+	}
+}
+
+func TestARepeatedCommandHasOneEffectAndOneAnswer(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	r.until("betting", func() bool { return r.phase("lobby") == "betting" })
+	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 1000})
+	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 1000})
+	r.run(5 * time.Millisecond)
+	first := r.wantOK("the bet", "ann", "lobby", "k")
+	if n := r.answered[answerID("ann", "lobby", "k")]; n != 1 {
+		t.Fatalf("%d answers while it was pending, want one", n)
+	}
+	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 1000})
+	if again := r.wantOK("repeated", "ann", "lobby", "k"); !bytes.Equal(again.Result, first.Result) {
+		t.Fatalf("the second answer %s is not the first %s", again.Result, first.Result)
+	}
+	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 2000})
+	r.wantError("the same key with another body", "ann", "lobby", "k", wire.CodeConflict)
+	if got := r.book.balances["ann"]; got != modelGrant-1000 {
+		t.Fatalf("ann paid %d for one bet of 1000", modelGrant-got)
+	}
+}
+
+func TestOldRoundsAreStale(t *testing.T) {
+	r := newRig(t)
+	r.create("derby", "race", fastRace)
+	r.until("many rounds later", func() bool { return r.p.rooms["derby"].game.Round() > wire.KeptRounds+1 })
+	r.command("ann", "derby", "k", "tap", 1, map[string]int{"n": 1})
+	r.wantError("a tap for round 1", "ann", "derby", "k", wire.CodeStaleRound)
+}
+
+func TestCommandsToNoRoom(t *testing.T) {
+	r := newRig(t)
+	r.command("ann", "nowhere", "k", "bet", 1, nil)
+	r.wantError("no such room", "ann", "nowhere", "k", wire.CodeUnknownRoom)
+	if a := r.act("nowhere", wire.ActionPause, nil); a.OK || a.Error.Code != wire.CodeNoRoom {
+		t.Fatalf("pause of no room: %+v", a)
+	}
+}
+
+func TestCreateRefusesWhatIsWrong(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", nil)
+	const v7 = "0190a000-0000-7000-8000-000000000000"
+	for _, c := range []struct {
+		why, room string
+		args      any
+		want      wire.Code
+	}{
+		{"twice", "lobby", wire.CreateArgs{UUID: v7, Game: "crash"}, wire.CodeRoomExists},
+		{"no such game", "new", wire.CreateArgs{UUID: v7, Game: "chess"}, wire.CodeUnknownGame},
+		{"a UUIDv4", "new", wire.CreateArgs{UUID: "6ba7b814-9dad-41d1-80b4-00c04fd430c8", Game: "crash"}, wire.CodeBadArgs},
+		{"a long name", "new", wire.CreateArgs{UUID: v7, Game: "crash", Name: "an uncommonly long name for a room"}, wire.CodeBadArgs},
+		{"a list", "new", []int{1}, wire.CodeBadArgs},
+		{"settings out of range", "new", wire.CreateArgs{UUID: v7, Game: "crash", Settings: []byte(`{"rtp_bp":20000}`)}, wire.CodeBadSettings},
+	} {
+		if a := r.act(c.room, wire.ActionCreate, c.args); a.OK || a.Error.Code != c.want {
+			t.Errorf("%s: %+v, want %s", c.why, a, c.want)
+		}
+	}
+	if r.p.Rooms() != 1 {
+		t.Fatalf("%d rooms", r.p.Rooms())
+	}
+}
+
+func TestAnActionIsDoneOnce(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", nil)
+	a := game.Encode(wire.Action{ID: "same", Operator: "op", ReplyTo: "api", Op: wire.ActionPause})
+	r.append(wire.KindAction, "lobby", a)
+	first := r.answer("", "lobby", "same")
+	r.append(wire.KindAction, "lobby", a)
+	if again := r.answer("", "lobby", "same"); again.OK != first.OK || r.answered[answerID("", "lobby", "same")] != 2 {
+		t.Fatalf("repeated: %+v, first %+v", again, first)
+	}
+}
+
+func TestClosingEndsARoomAfterItsRound(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
+	if a := r.act("lobby", wire.ActionClose, nil); !a.OK {
+		t.Fatal(a.Error)
+	}
+	if r.p.Rooms() != 1 {
+		t.Fatal("the room is gone before its round ended")
+	}
+	r.until("it is gone", func() bool { return r.p.Rooms() == 0 })
+	if got := r.infos["lobby"].State; got != stateClosed {
+		t.Fatalf("the directory says %q", got)
+	}
+	r.create("lobby", "race", fastRace)
+	if r.p.Rooms() != 1 {
+		t.Fatal("the ID cannot be used again")
+	}
+}
+
+func TestWithoutAnOwnerThereIsNoTime(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
+	frozen := r.p.Now()
+	r.asleep = true
+	r.now += int64(5 * time.Second)
+	r.command("ann", "lobby", "k", "cashout", 1, betArgs{})
+	r.wantError("without a bet", "ann", "lobby", "k", wire.CodeNoBet)
+	if moved := r.p.Now() - frozen; moved > maxStep {
+		t.Fatalf("game time went on for %v without an owner", time.Duration(moved))
+	}
+	r.asleep = false
+	r.claim("node-2")
+	r.until("the round goes on", func() bool { return r.phase("lobby") == "crashed" })
+}
+
+// TestRecordsOfAnOlderEpochAreIgnored has a deposed owner write on.
+func TestRecordsOfAnOlderEpochAreIgnored(t *testing.T) {
+	r := newRig(t)
+	r.create("derby", "race", fastRace)
+	old := r.p.Epoch()
+	r.asleep = true
+	r.queue = nil
+	r.claim("node-2")
+	r.queue = nil
+	before := r.p.rooms["derby"].game.Round()
+	r.append(wire.KindOwner, "", game.Encode(wire.OwnerRecord{Epoch: old, Kind: "open", Room: "derby", Data: []byte(`{"round":1,"rules":1}`)}))
+	if got := r.p.rooms["derby"].game.Round(); got != before {
+		t.Fatal("a deposed owner opened a round")
+	}
+}
+
+func TestUpdatesAreCutAtMostFiftyTimesASecond(t *testing.T) {
+	r := newRig(t)
+	r.create("derby", "race", fastRace)
+	r.until("it runs", func() bool { return r.phase("derby") == "running" })
+	for i := range 300 {
+		r.command(fmt.Sprintf("p%d", i), "derby", "k", "tap", 1, map[string]int{"n": 1})
+		r.run(time.Millisecond)
+	}
+	updates := r.updates["derby"]
+	for i := 1; i < len(updates); i++ {
+		if gap := updates[i].Time - updates[i-1].Time; gap < game.Time(cutInterval).Micros() {
+			t.Fatalf("updates %d and %d are %d µs apart", i, i+1, gap)
+		}
+	}
+}
+
+// TestEveryFoldHasTheSameState folds random histories again, from the start and
+// from every snapshot on the way.
+func TestEveryFoldHasTheSameState(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := newRig(t)
+		r.create("lobby", "crash", fastCrash)
+		r.create("derby", "race", fastRace)
+		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
+		for i := range rapid.IntRange(1, 120).Draw(rt, "steps") {
+			randomStep(r, rnd, i)
+		}
+		want := r.p.Snapshot()
+		if got := r.refold().Snapshot(); !bytes.Equal(got, want) {
+			rt.Fatalf("folded again:\n%s\nwant\n%s", got, want)
+		}
+		middle := rnd.IntN(len(r.log) + 1)
+		if got := resumeAt(t, r, middle).Snapshot(); !bytes.Equal(got, want) {
+			rt.Fatalf("restored at record %d of %d:\n%s\nwant\n%s", middle, len(r.log), got, want)
+		}
+	})
+}
+
+func randomStep(r *rig, rnd *rand.Rand, i int) {
+	player := fmt.Sprintf("p%d", rnd.IntN(4))
+	key := fmt.Sprintf("k%d", rnd.IntN(i+2))
+	lobby, derby := r.p.rooms["lobby"].game.Round(), r.p.rooms["derby"].game.Round()
+	switch rnd.IntN(9) {
+	case 0, 1:
+		r.command(player, "lobby", key, "bet", lobby+uint64(rnd.IntN(2)), betArgs{Slot: rnd.IntN(2), Amount: int64(rnd.IntN(30)) * 100, Auto: int64(rnd.IntN(4)) * 110})
+	case 2:
+		r.command(player, "lobby", key, "cashout", lobby, betArgs{Slot: rnd.IntN(2)})
+	case 3:
+		r.command(player, "lobby", key, "cancel", lobby, betArgs{Slot: rnd.IntN(2)})
+	case 4:
+		r.command(player, "derby", key, "tap", derby, map[string]int{"n": rnd.IntN(20)})
+	case 5:
+		r.act([]string{"lobby", "derby"}[rnd.IntN(2)], []string{wire.ActionPause, wire.ActionResume, wire.ActionVoid, wire.ActionStart}[rnd.IntN(4)], nil)
+	case 6:
+		r.command(player, wire.CashierRoom, key, "refill", 0, nil)
+	case 7:
+		r.claim("node-x")
+	}
+	r.run(time.Duration(rnd.IntN(250)) * time.Millisecond)
+}
+
+// resumeAt folds n records, goes on from a snapshot, and folds the rest.
+func resumeAt(t *testing.T, r *rig, n int) *Partition {
+	t.Helper()
+	p := NewPartition(r.cfg)
+	var out Output
+	for i, rec := range r.log {
+		if i == n {
+			var err error
+			if p, err = RestorePartition(r.cfg, p.Snapshot()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Apply(rec, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func TestSnapshotsOfAnotherLogAreRefused(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	snapshot := r.p.Snapshot()
+	other := r.cfg
+	other.Created++
+	for why, try := range map[string]func() error{
+		"another stream":    func() error { _, err := RestorePartition(other, snapshot); return err },
+		"cut off":           func() error { _, err := RestorePartition(r.cfg, snapshot[:len(snapshot)/2]); return err },
+		"another version":   func() error { _, err := RestorePartition(r.cfg, bytes.Replace(snapshot, []byte(`{"v":1`), []byte(`{"v":9`), 1)); return err },
+		"empty":             func() error { _, err := RestorePartition(r.cfg, nil); return err },
+		"a flipped bit":     func() error { b := seal(snapshot); b[100] ^= 1; _, err := unseal(b); return err },
+		"shorter than seal": func() error { _, err := unseal([]byte("x")); return err },
+	} {
+		if try() == nil {
+			t.Errorf("%s: accepted", why)
+		}
+	}
+	if b, err := unseal(seal(snapshot)); err != nil || !bytes.Equal(b, snapshot) {
+		t.Fatalf("an honest snapshot is refused: %v", err)
+	}
+}
+
+func TestADigestThatDiffersHalts(t *testing.T) {
+	d := digests{seq: digestEvery, sum: [32]byte{1}}
+	if err := d.check(game.Encode(wire.Digest{Seq: digestEvery, Sum: make([]byte, 32)})); err == nil {
+		t.Fatal("a fold that disagrees goes on")
+	}
+	if err := d.check(game.Encode(wire.Digest{Seq: digestEvery, Sum: d.sum[:]})); err != nil {
+		t.Fatal(err)
+	}
+	if _, owed := d.owed(); owed {
+		t.Fatal("a stated digest is still owed")
+	}
+}

@@ -183,12 +183,9 @@ func upgrade(nc net.Conn, early []byte) (*peer, error) {
 	return p, nil
 }
 
-// small makes the kernel hold little for a client that does not read. It must
-// come before much was received.
-func (p *peer) small() *peer {
-	_ = p.nc.(*net.TCPConn).SetReadBuffer(4 << 10)
-	return p
-}
+// receiveBuffer bounds what the kernel holds for a client that does not read. It
+// must come before much was received. A few KiB make TCP crawl, window by window.
+func (p *peer) receiveBuffer(bytes int) { _ = p.nc.(*net.TCPConn).SetReadBuffer(bytes) }
 
 // encode makes a masked client frame. first is FIN, the reserved bits and the
 // opcode.

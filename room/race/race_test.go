@@ -104,9 +104,11 @@ func TestTapTooFast(t *testing.T) {
 		n     int64
 		want  wire.Code
 	}{
-		{0, 10, ""}, {0, 11, wire.CodeTooFast},
+		{0, 10, ""},
+		{0, 11, wire.CodeTooFast},
 		{1000*ms - 1, 11, wire.CodeTooFast},
-		{1000 * ms, 20, ""}, {1000 * ms, 21, wire.CodeTooFast},
+		{1000 * ms, 20, ""},
+		{1000 * ms, 21, wire.CodeTooFast},
 	} {
 		f.advance(start + c.after)
 		if _, code := f.tap("ann", c.n); code != c.want {

@@ -1,0 +1,73 @@
+# Everything one does with this repository. `make` alone lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=tools/go.mod
+OUTPUT := test-output
+
+# TEST runs go test. CI puts a reporter with the same arguments in its place.
+TEST ?= go test
+# What is given to go test besides: make test ARGS='-run TestRace -v' PACKAGES=./room/...
+ARGS ?=
+PACKAGES ?= ./...
+FUZZTIME ?= 10s
+
+# The race detector needs a C compiler; without one the tests run, and say so.
+RACE = $(shell scripts/race-flag.sh)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/tickcast
+	CGO_ENABLED=0 go build -trimpath -o bin/tickcast .
+
+.PHONY: run
+run: ## Start everything in one process, with its data in ./data
+	go run .
+
+.PHONY: test
+test: deps ## Run the tests (installs what they need on Debian as root)
+	$(TEST) $(RACE) -shuffle=on -timeout 15m $(ARGS) $(PACKAGES)
+
+.PHONY: test-long
+test-long: deps ## Run the tests that take too long for every change as well
+	$(TEST) $(RACE) -shuffle=on -timeout 60m -tags long $(ARGS) $(PACKAGES)
+
+.PHONY: deps
+deps: ## Install what the tests need, where that is possible
+	@scripts/install-test-deps.sh
+
+.PHONY: lint
+lint: ## Check format, go vet, staticcheck and the shell scripts
+	@unformatted=$$($(TOOL) gofumpt -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofumpt would change:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	go vet -tags long ./...
+	$(TOOL) staticcheck -tags long ./...
+	scripts/lint-shell.sh
+
+.PHONY: fmt
+fmt: ## Format the sources
+	$(TOOL) gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s)
+	scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(ARGS) $(PACKAGES)
+
+.PHONY: cover
+cover: deps ## Measure test coverage into test-output/cover.html
+	@mkdir -p $(OUTPUT)
+	go test -timeout 15m -coverpkg ./... -coverprofile $(OUTPUT)/cover.out $(ARGS) $(PACKAGES)
+	go tool cover -html $(OUTPUT)/cover.out -o $(OUTPUT)/cover.html
+	go tool cover -func $(OUTPUT)/cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## Remove what was built and measured (not ./data)
+	rm -rf bin $(OUTPUT)

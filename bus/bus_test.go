@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/testsvc"
 	"tickcast/wire"
 )
 
@@ -55,44 +54,17 @@ func startEmbedded(t *testing.T, dir string) *deployment {
 // startProcess runs the nats-server of go.mod with a rendered configuration.
 func startProcess(t *testing.T) *deployment {
 	t.Helper()
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "nats-server")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
-		t.Fatalf("build nats-server: %v\n%s", err, out)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-
 	passwords := map[bus.Role]string{}
 	for _, r := range bus.Roles() {
 		if r != bus.RoleLedger { // its password comes from the environment
 			passwords[r] = `pass "` + string(r) + `" 1k`
 		}
 	}
-	config := filepath.Join(dir, "nats.conf")
-	text := bus.ServerConfig(passwords, bus.ServerOptions{Name: "n1", Listen: addr, StoreDir: filepath.Join(dir, "store")})
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	t.Setenv(bus.PasswordVariable(bus.RoleLedger), `"5k-from-the-environment"`)
+	config := bus.ServerConfig(passwords, bus.ServerOptions{Name: "n1"})
+	config = strings.Replace(config, `store_dir: "/data"`, "", 1) // testsvc gives it its own
+	addr := strings.TrimPrefix(testsvc.StartNATS(t, config).URL, "nats://")
 	passwords[bus.RoleLedger] = "5k-from-the-environment"
-	cmd := exec.Command(binary, "-c", config)
-	cmd.Env = append(os.Environ(), bus.PasswordVariable(bus.RoleLedger)+`="5k-from-the-environment"`)
-	logs := &strings.Builder{}
-	cmd.Stdout, cmd.Stderr = logs, logs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(logs)
-		}
-	})
 	return &deployment{connect: func(r bus.Role) *nats.Conn {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
@@ -161,19 +133,16 @@ func TestPermissions(t *testing.T) {
 	t.Run("process", func(t *testing.T) { testPermissions(t, startProcess(t)) })
 }
 
-// testPermissions tries every kind of subject as every role. The roles after the
-// subject are the ones that may publish there; all others must be refused.
-func testPermissions(t *testing.T, d *deployment) {
+// rule says which roles may use a subject; all others must be refused.
+type rule struct {
+	subject string
+	roles   []bus.Role
+}
+
+// publishRules try every kind of subject.
+func publishRules() []rule {
 	const g, r, l, o = bus.RoleGateway, bus.RoleRoom, bus.RoleLedger, bus.RoleOperator
-	conns := map[bus.Role]*nats.Conn{}
-	for _, role := range bus.Roles() {
-		conns[role] = d.connect(role)
-	}
-	mustEnsure(t, conns[r])
-	publish := []struct {
-		subject string
-		roles   []bus.Role
-	}{
+	return []rule{
 		{wire.CommandSubject(0, "lobby"), []bus.Role{g}},
 		{wire.CommandSubject(1, wire.CashierRoom), []bus.Role{g}},
 		{wire.ActionSubject(0, "lobby"), []bus.Role{o}},
@@ -215,21 +184,11 @@ func testPermissions(t *testing.T, d *deployment) {
 		{"anything", nil},
 		{"$SYS.REQ.SERVER.PING", nil},
 	}
-	for _, c := range publish {
-		for role, nc := range conns {
-			want := false
-			for _, allowed := range c.roles {
-				want = want || allowed == role
-			}
-			if got := publishes(t, nc, c.subject); got != want {
-				t.Errorf("%s publishes %s: %v, want %v", role, c.subject, got, want)
-			}
-		}
-	}
-	subscribe := []struct {
-		subject string
-		roles   []bus.Role
-	}{
+}
+
+func subscribeRules() []rule {
+	const g, r, l, o = bus.RoleGateway, bus.RoleRoom, bus.RoleLedger, bus.RoleOperator
+	return []rule{
 		{wire.FeedSubject(0), []bus.Role{r}},
 		{"cmd.>", nil},
 		{"res.*", nil},
@@ -246,13 +205,24 @@ func testPermissions(t *testing.T, d *deployment) {
 		{"_INBOX.operator.>", []bus.Role{o}},
 		{"_INBOX.>", nil},
 	}
-	for _, c := range subscribe {
+}
+
+func testPermissions(t *testing.T, d *deployment) {
+	conns := map[bus.Role]*nats.Conn{}
+	for _, role := range bus.Roles() {
+		conns[role] = d.connect(role)
+	}
+	mustEnsure(t, conns[bus.RoleRoom])
+	for _, c := range publishRules() {
 		for role, nc := range conns {
-			want := false
-			for _, allowed := range c.roles {
-				want = want || allowed == role
+			if got, want := publishes(t, nc, c.subject), slices.Contains(c.roles, role); got != want {
+				t.Errorf("%s publishes %s: %v, want %v", role, c.subject, got, want)
 			}
-			if got := subscribes(t, nc, c.subject); got != want {
+		}
+	}
+	for _, c := range subscribeRules() {
+		for role, nc := range conns {
+			if got, want := subscribes(t, nc, c.subject), slices.Contains(c.roles, role); got != want {
 				t.Errorf("%s subscribes %s: %v, want %v", role, c.subject, got, want)
 			}
 		}

@@ -1,0 +1,31 @@
+// Package ledger is the money: a double-entry book in SQL, the worker that books
+// what rooms ask for, and the answers to queries about it.
+//
+// Nouns: a Book is the database; an Account belongs to a player, or is the house;
+// a transfer moves an amount between the house and a player by two entries that
+// cancel out; a bet is a booked stake, and it has at most one end (payout, cancel
+// or lost). A Worker takes bookings from the work queue, applies them in batches
+// of one SQL transaction, writes the results into the logs of the partitions, and
+// then acknowledges. A mirror copies balances and scores to Redis for reading.
+//
+// Ownership: the database belongs to this package; nobody else writes it. A Book
+// is safe for concurrent use, by several workers and processes on PostgreSQL and
+// by one process on SQLite. A Worker owns its consumers and goroutines; Run
+// returns after all of them.
+//
+// Guarantees: applying a booking twice is the same as once, also when it arrives
+// in another order, in another batch, at another worker, or after a crash between
+// any two steps; the first outcome of an ID is its outcome for ever. The sum of
+// all entries is zero, a player's stored balance is the sum of his entries and
+// never below zero, and its version grows by one with every change. Nothing leaves
+// the work queue before its result is stored in the partition's log.
+//
+// Non-guarantees: bookings are applied in the order of their arrival, which is not
+// the order of the log when several workers run or one of them dies. A room books
+// the end of a round after the results of the round's other bookings; a payout
+// that comes after its bet was lost is refused. Redis lags behind, and may be
+// behind for longer when it was away.
+//
+// Limits: amounts are 1 to MaxAmount minor units, balances and scores at most
+// MaxBalance, which is exact in a JavaScript number and in a Redis score.
+package ledger

@@ -1,0 +1,133 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tickcast/wire"
+)
+
+// invariant is a query that returns one row per violation: what is wrong and its
+// subject.
+type invariant struct{ name, query string }
+
+// invariants are what must hold at any time. They read the whole book.
+func invariants() []invariant {
+	return []invariant{
+		{"entries sum to zero", `SELECT CAST(SUM(amount) AS TEXT) FROM entries HAVING SUM(amount) <> 0`},
+		{"each transfer has two entries that cancel out", `SELECT t.id FROM transfers t LEFT JOIN entries e ON e.transfer = t.id
+			GROUP BY t.id HAVING COUNT(e.account) <> 2 OR SUM(e.amount) <> 0`},
+		{"each transfer moves its amount to or from its player", `SELECT t.id FROM transfers t
+			LEFT JOIN entries e ON e.transfer = t.id AND e.account = t.player
+			WHERE e.amount IS NULL OR e.amount <> CASE WHEN t.kind = 'stake' THEN -t.amount ELSE t.amount END`},
+		{"balances are the sums of their entries", `SELECT a.id FROM accounts a LEFT JOIN entries e ON e.account = a.id
+			WHERE a.kind = 'player' GROUP BY a.id, a.balance HAVING a.balance <> COALESCE(SUM(e.amount), 0)`},
+		{"no player's balance is negative", `SELECT id FROM accounts WHERE kind = 'player' AND balance < 0`},
+		{"versions count the transfers of an account", `SELECT a.id FROM accounts a LEFT JOIN entries e ON e.account = a.id
+			WHERE a.kind = 'player' GROUP BY a.id, a.version
+			HAVING a.version < COUNT(e.transfer) OR a.version > COUNT(e.transfer) + 1`},
+		{"transfers are booked bookings", `SELECT t.id FROM transfers t LEFT JOIN bookings b ON b.id = t.id
+			WHERE t.kind <> 'grant' AND (b.id IS NULL OR b.booked = 0 OR b.kind <> t.kind)`},
+		{"a bet is a booked stake", `SELECT b.id FROM bets b JOIN transfers t ON t.id = b.id
+			WHERE t.kind <> 'stake' OR t.amount <> b.stake OR t.player <> b.player`},
+		{"stakes have bets", `SELECT t.id FROM transfers t LEFT JOIN bets b ON b.id = t.id WHERE t.kind = 'stake' AND b.id IS NULL`},
+		{"payouts and cancels are the end of their bet", `SELECT t.id FROM transfers t
+			LEFT JOIN ends e ON e.bet = t.stake AND e.transfer = t.id AND e.kind = t.kind AND e.amount = t.amount
+			WHERE t.kind IN ('payout', 'cancel') AND e.bet IS NULL`},
+		{"a cancel reverses exactly the stake", `SELECT e.bet FROM ends e JOIN bets b ON b.id = e.bet
+			WHERE e.kind = 'cancel' AND e.amount <> b.stake`},
+		{"no bet of a finished round is open", `SELECT b.id FROM bets b
+			JOIN rounds r ON r.room_uuid = b.room_uuid AND r.round = b.round
+			LEFT JOIN ends e ON e.bet = b.id WHERE r.voided = 0 AND e.bet IS NULL`},
+	}
+}
+
+// violationsShown bounds what an error of Check names of each invariant.
+const violationsShown = 3
+
+// Check verifies the book: that all entries sum to zero, that balances are the
+// sums of their entries, that each bet has at most one end, and more of that kind.
+// The error names every invariant that does not hold and some of the rows. Check
+// reads everything in one snapshot; it takes time in proportion to the book and
+// blocks nobody.
+func (b *Book) Check(ctx context.Context) error {
+	level := sql.LevelDefault // a transaction in SQLite's WAL reads one snapshot
+	if b.dialect == postgres {
+		level = sql.LevelRepeatableRead
+	}
+	snapshot, err := b.read.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: b.dialect == postgres})
+	if err != nil {
+		return fmt.Errorf("check ledger: %w", err)
+	}
+	defer func() { _ = snapshot.Rollback() }() // nothing was written
+	var violated []error
+	for _, i := range invariants() {
+		var found []string
+		err := eachRow(ctx, snapshot, i.query, nil, func(r *sql.Rows) error {
+			var subject sql.NullString
+			if err := r.Scan(&subject); err != nil {
+				return err
+			}
+			if len(found) < violationsShown {
+				found = append(found, subject.String)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("check that %s: %w", i.name, err)
+		}
+		if len(found) > 0 {
+			violated = append(violated, fmt.Errorf("ledger: violated: %s: %q", i.name, found))
+		}
+	}
+	return errors.Join(violated...)
+}
+
+const (
+	// sumsAge is how old the sums of Health may be at least.
+	sumsAge = 10 * time.Second
+	// sumsShare bounds the time spent on them: a sum that took a second is good
+	// for at least this many seconds.
+	sumsShare = 50
+)
+
+// sumCache keeps sums over the whole book, which are too dear for each query.
+type sumCache struct {
+	summing sync.Mutex // held by the one goroutine that sums up
+	last    atomic.Pointer[sums]
+}
+
+type sums struct {
+	health wire.LedgerHealth
+	until  time.Time
+}
+
+// Health tells the sums over the book. They read all entries, so they are up to
+// ten seconds old, or older when the book is so large that this would cost more
+// than a fiftieth of the time. Queued is left to the worker.
+func (b *Book) Health(ctx context.Context) (wire.LedgerHealth, error) {
+	c := &b.sums
+	last := c.last.Load()
+	if last != nil && (time.Now().Before(last.until) || !c.summing.TryLock()) {
+		return last.health, nil
+	}
+	if last == nil {
+		c.summing.Lock()
+	}
+	defer c.summing.Unlock()
+	start := time.Now()
+	h := wire.LedgerHealth{Database: b.Database()}
+	err := b.read.QueryRowContext(ctx, `SELECT CAST(COALESCE((SELECT SUM(amount) FROM entries), 0) AS BIGINT),
+		(SELECT COUNT(*) FROM transfers), (SELECT COUNT(*) FROM accounts)`).
+		Scan(&h.EntrySum, &h.Transfers, &h.Accounts)
+	if err != nil {
+		return wire.LedgerHealth{}, fmt.Errorf("sum up ledger: %w", err)
+	}
+	c.last.Store(&sums{h, start.Add(max(sumsAge, time.Since(start)*sumsShare))})
+	return h, nil
+}

@@ -79,8 +79,9 @@ func (p *Partition) create(at game.At, room string, a wire.Action) *wire.Error {
 		return wire.Errorf(wire.CodeRoomExists, "room %q exists", room)
 	}
 	var args wire.CreateArgs
-	if err := json.Unmarshal(a.Args, &args); err != nil {
-		return wire.Errorf(wire.CodeBadArgs, "arguments of create: %v", err)
+	if json.Unmarshal(a.Args, &args) != nil {
+		// Without the library's words: a refusal is folded state, and they change with its version.
+		return wire.Errorf(wire.CodeBadArgs, "create takes an object with uuid, game, name, paused and settings")
 	}
 	kind := p.kinds[args.Game]
 	if kind == nil {

@@ -296,7 +296,7 @@ func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
 	s.mu.Lock()
 	before := s.lastTick["lobby"]
 	s.mu.Unlock()
-	h = s.host("one", true)
+	s.host("one", true)
 	s.eventually("rounds go on", func() bool { return s.lastTick["lobby"].Seq > before.Seq+12 })
 	s.wantWhole("lobby")
 	s.wantWhole("derby")

@@ -289,9 +289,12 @@ func TestSnapshotsOfAnotherLogAreRefused(t *testing.T) {
 	other := r.cfg
 	other.Created++
 	for why, try := range map[string]func() error{
-		"another stream":    func() error { _, err := RestorePartition(other, snapshot); return err },
-		"cut off":           func() error { _, err := RestorePartition(r.cfg, snapshot[:len(snapshot)/2]); return err },
-		"another version":   func() error { _, err := RestorePartition(r.cfg, bytes.Replace(snapshot, []byte(`{"v":1`), []byte(`{"v":9`), 1)); return err },
+		"another stream": func() error { _, err := RestorePartition(other, snapshot); return err },
+		"cut off":        func() error { _, err := RestorePartition(r.cfg, snapshot[:len(snapshot)/2]); return err },
+		"another version": func() error {
+			_, err := RestorePartition(r.cfg, bytes.Replace(snapshot, []byte(`{"v":1`), []byte(`{"v":9`), 1))
+			return err
+		},
 		"empty":             func() error { _, err := RestorePartition(r.cfg, nil); return err },
 		"a flipped bit":     func() error { b := seal(snapshot); b[100] ^= 1; _, err := unseal(b); return err },
 		"shorter than seal": func() error { _, err := unseal([]byte("x")); return err },

@@ -142,12 +142,3 @@ func unseal(b []byte) ([]byte, error) {
 	}
 	return b[sha256.Size:], nil
 }
-
-// snapshotPlace reads where in the log a snapshot was taken.
-func snapshotPlace(snapshot []byte) (Place, error) {
-	var s struct {
-		Last Place `json:"last"`
-	}
-	err := json.Unmarshal(snapshot, &s)
-	return s.Last, err
-}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// Main runs the command line args (without the program's name) and returns the
+// exit code: 0, or 1 after an error or a failed check. When ctx ends, servers
+// drain and stop.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		root.PrintErrln("Error:", err)
+		return 1
+	}
+	return 0
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tickcast",
+		Short: "Live multiplier rounds that people play together",
+		Long: `Tickcast runs rooms in which everybody sees the same curve at the same moment,
+keeps them in a log that survives any process, and books every payout once.`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddGroup(
+		&cobra.Group{ID: "servers", Title: "Servers:"},
+		&cobra.Group{ID: "tools", Title: "Tools:"},
+	)
+	root.AddCommand(
+		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
+	)
+	root.AddCommand(newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
+	return root
+}
+
+func newProcess(p Process, short string) *cobra.Command {
+	c := &cobra.Command{Use: string(p), Short: short, GroupID: "servers", Args: cobra.NoArgs, RunE: runProcess(p)}
+	addFlags(c.Flags())
+	return c
+}
+
+func runProcess(p Process) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		c, err := load(cmd.Flags(), environment())
+		if err != nil {
+			return err
+		}
+		if err := c.validate(p); err != nil {
+			return err
+		}
+		return run(cmd.Context(), p, c, output{cmd.OutOrStdout(), cmd.ErrOrStderr()})
+	}
+}
+
+// output is where a server process writes: what people read at the start, and its
+// log.
+type output struct{ people, log io.Writer }

@@ -1,0 +1,15 @@
+//go:build unix
+
+package app
+
+import "golang.org/x/sys/unix"
+
+// openFileLimit is how many files this process may open; the runtime has raised
+// it as far as it may.
+func openFileLimit() (limit int, known bool) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0, false
+	}
+	return int(min(uint64(l.Cur), 1<<30)), true
+}

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tickcast/bus"
+)
+
+// internalWriteTimeout leaves room for a profile of half a minute.
+const internalWriteTimeout = 2 * time.Minute
+
+// process is one server process while it is put together. It is used by one
+// goroutine until group runs.
+type process struct {
+	kind    Process
+	config  *Config
+	name    string
+	log     *slog.Logger
+	out     output
+	secrets secrets
+	infra   *infra
+	metrics *prometheus.Registry
+
+	internal   net.Listener
+	partitions int
+	group      group
+	// ready tells why a part is not ready, or "". Static once group runs.
+	ready []func() string
+}
+
+// run puts a server process together, runs it until ctx ends, and takes it apart
+// again in the reverse order.
+func run(ctx context.Context, kind Process, c *Config, out output) (err error) {
+	log := newLogger(c, out.log)
+	slog.SetDefault(log)
+	p := &process{kind: kind, config: c, name: nodeName(c, kind), log: log, out: out, metrics: newMetrics()}
+	if p.embeds() {
+		release, err := lockData(c)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	if p.internal, err = listen("internal-listen", c.InternalListen); err != nil {
+		return err
+	}
+	defer func() { _ = p.internal.Close() }()
+	if p.secrets, err = loadSecrets(c, kind, true); err != nil {
+		return err
+	}
+	p.infra, err = openInfra(c, log)
+	defer p.infra.close()
+	if err != nil {
+		return err
+	}
+	if err := p.assemble(ctx); err != nil {
+		return err
+	}
+	log.Info("starting", "process", kind, "node", p.name, "version", version(), "partitions", p.partitions)
+	err = p.group.run(ctx)
+	log.Info("stopped", "process", kind, "node", p.name)
+	return err
+}
+
+// embeds reports whether this process keeps something in the data directory.
+func (p *process) embeds() bool {
+	return p.kind == ProcessServe && (p.config.embeddedNATS() || p.config.DatabaseURL == "")
+}
+
+// assemble adds the roles of the process to its group. Roles come in the order in
+// which they are needed: the ledger answers the rooms, rooms answer the gateway.
+func (p *process) assemble(ctx context.Context) error {
+	if p.kind == ProcessRoom {
+		if err := p.addRoom(ctx); err != nil {
+			return err
+		}
+	}
+	health := newHTTPServer(p.internal, healthHandler(p.metrics, p.notReady), internalWriteTimeout, p.log)
+	p.group.add("internal listener", health.run)
+	return nil
+}
+
+func (p *process) notReady() string {
+	for _, ready := range p.ready {
+		if why := ready(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// connect makes a connection of a role. A process that lost NATS is not ready.
+func (p *process) connect(ctx context.Context, r bus.Role) (*nats.Conn, error) {
+	nc, err := p.infra.connect(ctx, r, p.name+"-"+string(r))
+	if err != nil {
+		return nil, err
+	}
+	p.ready = append(p.ready, func() string {
+		if !nc.IsConnected() {
+			return fmt.Sprintf("no connection to NATS as %s", r)
+		}
+		return ""
+	})
+	return nc, nil
+}

@@ -1,0 +1,219 @@
+package loadtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"tickcast/wire"
+)
+
+// cursor checks what one connection receives of one room against the rules of
+// docs/protocol.md, section 3. It is owned by its bot and used under the bot's
+// lock; times are arguments.
+type cursor struct {
+	check  *checker
+	bot    int
+	source string // the gateway, for examples
+	room   string
+
+	asked   *wire.Position // position given in the join, nil for none
+	joinID  uint64         // id of the join that waits for its answer, 0 for none
+	askedAt time.Duration  // when that join was sent
+	joined  bool
+	stream  *stream // set while joined
+	seq     uint64  // last update received, or the position joined at
+	updateT int64   // game time of the last update of this join
+	tickT   int64   // game time of the last tick of this join
+	tickSeq uint64  // newest update that a tick told of
+	epoch   uint64
+
+	skipTo   uint64 // a skip was announced up to here; 0 for none
+	degraded bool   // a skip ever happened: what came is no gap-free sequence
+	left     bool   // the room was closed
+}
+
+// example describes a failure seen here.
+func (c *cursor) fail(name checkName, seq uint64, format string, args ...any) {
+	e := Example{Bot: c.bot, Gateway: c.source, Room: c.room, Seq: seq, Detail: fmt.Sprintf(format, args...)}
+	if c.stream != nil {
+		e.Log = c.stream.log
+	}
+	c.check.fail(name, e)
+}
+
+// ask notes that a join is sent, with the position given in it.
+func (c *cursor) ask(id uint64, p *wire.Position) {
+	c.joinID, c.asked = id, p
+}
+
+// position is where to resume, nil before the first join.
+func (c *cursor) position() *wire.Position {
+	if c.stream == nil {
+		return nil
+	}
+	return &wire.Position{Log: c.stream.log, Seq: c.seq}
+}
+
+// onJoined checks the answer to a join, or the snapshot behind a skip (P3.2,
+// P3.10, P3.12).
+func (c *cursor) onJoined(m *wire.Joined) {
+	asked, unasked := c.asked, m.ID == 0
+	switch {
+	case unasked && c.skipTo == 0:
+		c.fail(checkRecovery, m.Position.Seq, "a joined message without id came without a skip before it")
+	case !unasked && m.ID != c.joinID:
+		c.fail(checkProtocol, m.Position.Seq, "joined has id %d, the join had %d", m.ID, c.joinID)
+	}
+	s := c.check.stream(c.room, m.Position.Log)
+	if s == nil || m.Position.Log == "" {
+		c.fail(checkProtocol, m.Position.Seq, "joined names log %.80q; more than %d logs of a room, or none", m.Position.Log, maxLogs)
+		return
+	}
+	if unasked {
+		asked = c.position()
+		if m.Position.Seq < c.skipTo {
+			c.fail(checkRecovery, m.Position.Seq, "the snapshot behind a skip is at %d, before its end %d", m.Position.Seq, c.skipTo)
+		}
+	}
+	c.checkPosition(m, asked)
+	if c.stream != s {
+		c.tickSeq = 0
+	}
+	c.stream, c.seq, c.joined = s, m.Position.Seq, true
+	c.skipTo, c.updateT, c.tickT, c.epoch = 0, 0, 0, m.Epoch
+	if !unasked {
+		c.joinID = 0
+	}
+}
+
+func (c *cursor) checkPosition(m *wire.Joined, asked *wire.Position) {
+	hasView := len(m.Snapshot) > 0 && !bytes.Equal(m.Snapshot, []byte("null"))
+	switch {
+	case m.Recovered && asked == nil:
+		c.fail(checkRecovery, m.Position.Seq, "recovered without a position to recover from")
+	case m.Recovered && m.Position != *asked:
+		c.fail(checkRecovery, m.Position.Seq, "recovered at %v, but the position given was %v", m.Position, *asked)
+	case m.Recovered && hasView:
+		c.fail(checkRecovery, m.Position.Seq, "recovered, but with a snapshot")
+	case m.Recovered:
+		c.check.count(countRecovered, 1)
+	case !hasView:
+		c.fail(checkRecovery, m.Position.Seq, "not recovered, but without a snapshot")
+	case asked != nil && m.Position.Log == asked.Log && m.Position.Seq < asked.Seq:
+		c.fail(checkRecovery, m.Position.Seq, "the snapshot is at %d, behind the position %d of the same log", m.Position.Seq, asked.Seq)
+	case asked != nil && m.Position.Log != asked.Log:
+		c.check.count(countOtherLog, 1)
+	case asked != nil:
+		c.check.count(countNotRecovered, 1)
+	}
+}
+
+// onUpdate checks an update (P3.3, P3.4). It returns what the bot should react
+// to, and whether the sequence is broken, so that a client must resume.
+func (c *cursor) onUpdate(h head, raw []byte, at time.Duration) (n *news, broken bool) {
+	if !c.joined {
+		// Behind left or before joined nothing of the room may come (P3.8).
+		c.fail(checkOrder, h.seq, "an update of a room that is not joined")
+		return nil, false
+	}
+	inOrder := h.seq == c.seq+1
+	got := c.stream.see(h, raw, maphash.Bytes(c.check.seed, raw), at, inOrder)
+	if got.differ {
+		c.fail(checkContent, h.seq, "content %016x differs from %016x that was seen first: %.200s", got.hash, got.known, raw)
+	}
+	if got.bad != nil {
+		c.fail(checkProtocol, h.seq, "%v: %.200s", got.bad, raw)
+	}
+	for _, p := range got.problems {
+		c.fail(p.check, h.seq, "%s", p.detail)
+	}
+	switch {
+	case inOrder:
+	case h.seq <= c.seq:
+		c.fail(checkOrder, h.seq, "came again behind %d (content %016x)", c.seq, got.hash)
+		return nil, false
+	case c.skipTo > 0:
+		// Between a skip and its snapshot the numbers jump; that was announced.
+		c.seq = h.seq
+		return got.news, false
+	default:
+		c.fail(checkOrder, h.seq, "gap: came behind %d (content %016x)", c.seq, got.hash)
+		return nil, true
+	}
+	c.seq = h.seq
+	if h.t < c.updateT {
+		c.fail(checkClock, h.seq, "game time %d µs, before %d of the update before", h.t, c.updateT)
+	}
+	c.updateT = max(c.updateT, h.t)
+	return got.news, false
+}
+
+// onTick checks a tick (P3.5, P3.6): its time and epoch never go back on a
+// connection, and its time lies between update seq and the one behind it.
+func (c *cursor) onTick(h head) {
+	if !c.joined {
+		c.fail(checkOrder, h.seq, "a tick of a room that is not joined")
+		return
+	}
+	if h.t < c.tickT {
+		c.fail(checkClock, h.seq, "tick at %d µs behind one at %d", h.t, c.tickT)
+	}
+	if h.epoch < c.epoch {
+		c.fail(checkClock, h.seq, "tick of epoch %d behind epoch %d", h.epoch, c.epoch)
+	}
+	this, next := c.stream.timesAround(h.seq)
+	if this > h.t || (next >= 0 && h.t > next) {
+		c.fail(checkClock, h.seq, "tick at %d µs does not lie between its update (%d) and the next (%d; -1: not seen)", h.t, this, next)
+	}
+	c.tickT, c.epoch = max(c.tickT, h.t), max(c.epoch, h.epoch)
+	c.tickSeq = max(c.tickSeq, h.seq)
+}
+
+// onSkip notes that updates are left out on purpose (P3.10).
+func (c *cursor) onSkip(m *wire.Skip) {
+	if m.From > m.To || m.To == 0 {
+		c.fail(checkProtocol, m.From, "skip from %d to %d", m.From, m.To)
+		return
+	}
+	c.skipTo = max(c.skipTo, m.To)
+	c.degraded = true
+	c.check.count(countSkips, 1)
+	c.check.count(countSkipped, m.To-m.From+1)
+}
+
+func (c *cursor) onLeft() {
+	c.joined, c.left = false, true
+	c.check.count(countClosed, 1)
+}
+
+// finish checks in the end that nothing is missing: what somebody else had when
+// the bots stopped acting, and what a tick told of then.
+func (c *cursor) finish(tickMark uint64) {
+	if c.left || c.degraded || !c.joined {
+		return
+	}
+	if want := max(c.stream.getMark(), tickMark); c.seq < want {
+		c.fail(checkComplete, c.seq, "stands at %d, but %d was out before the end", c.seq, want)
+	}
+}
+
+// Counters of things that are no failures.
+const (
+	countRecovered    = "resumes recovered"
+	countNotRecovered = "resumes by snapshot"
+	countOtherLog     = "resumes into another log"
+	countSkips        = "skips"
+	countSkipped      = "updates skipped"
+	countClosed       = "rooms closed"
+)
+
+// decode reads a whole message into m, or reports that it is malformed.
+func decode(raw []byte, m any) error {
+	if err := json.Unmarshal(raw, m); err != nil {
+		return fmt.Errorf("%w: %.200s", err, raw)
+	}
+	return nil
+}

@@ -1,0 +1,284 @@
+package loadtest
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Report is what a run found out. Its JSON form is for machines, WriteText is
+// for people. Durations in JSON are nanoseconds.
+type Report struct {
+	Started     time.Time     `json:"started"`
+	Acted       time.Duration `json:"acted_ns"`   // how long the bots acted
+	Elapsed     time.Duration `json:"elapsed_ns"` // with the time to settle
+	Interrupted bool          `json:"interrupted,omitempty"`
+	Config      Config        `json:"config"` // with defaults; without tokens and secrets
+
+	Verdict   string            `json:"verdict"` // "passed" or "failed"
+	Checks    []Check           `json:"checks"`
+	Totals    Totals            `json:"totals"`
+	Rooms     []RoomReport      `json:"rooms"`
+	Latencies []Latency         `json:"latencies"`
+	Refusals  map[string]uint64 `json:"refusals,omitempty"` // "<operation> <code>": how often
+	Counts    map[string]uint64 `json:"counts,omitempty"`   // what else happened
+	DialError string            `json:"dial_error,omitempty"`
+}
+
+// Check is one check of the verdict.
+type Check struct {
+	Name     string    `json:"name"`
+	What     string    `json:"what"` // what it says when it passed
+	Passed   bool      `json:"passed"`
+	Failures uint64    `json:"failures,omitempty"`
+	Examples []Example `json:"examples,omitempty"` // the first failures, at most five
+}
+
+// Totals are sums over all bots.
+type Totals struct {
+	Messages  uint64 `json:"messages"` // received
+	Bytes     uint64 `json:"bytes"`
+	Commands  uint64 `json:"commands"`
+	Answers   uint64 `json:"answers"`
+	Results   uint64 `json:"results"` // bets and taps judged against their round
+	ChatLines uint64 `json:"chat_lines,omitempty"`
+}
+
+// RoomReport is what was compared of one log of a room.
+type RoomReport struct {
+	Room      string `json:"room"`
+	Log       string `json:"log"`
+	Newest    uint64 `json:"newest"`    // highest seq seen
+	Updates   uint64 `json:"updates"`   // distinct updates seen
+	Sightings uint64 `json:"sightings"` // of all bots
+	Compared  uint64 `json:"compared"`  // sightings whose bytes were compared with the first one's
+	Rounds    uint64 `json:"rounds,omitempty"`
+	Linked    uint64 `json:"seeds_linked,omitempty"`     // revealed seeds that were checked against the one before
+	Verified  uint64 `json:"crashes_verified,omitempty"` // crash points that were recomputed
+}
+
+// Passed reports whether every check passed.
+func (r *Report) Passed() bool { return r.Verdict == verdictPassed }
+
+const (
+	verdictPassed = "passed"
+	verdictFailed = "failed"
+)
+
+// report draws up the report. No bot acts any more.
+func (s *swarm) report(acted, elapsed time.Duration, interrupted bool) *Report {
+	r := &Report{
+		Started: s.start, Acted: acted, Elapsed: elapsed, Interrupted: interrupted, Config: s.cfg,
+		Totals: Totals{
+			Messages: s.frames.Load(), Bytes: s.bytes.Load(), Commands: s.commands.Load(),
+			Answers: s.answers.Load(), Results: s.judged.Load(), ChatLines: s.chatLines.Load(),
+		},
+		DialError: s.firstDialError(),
+	}
+	spreads := s.reportRooms(r)
+	s.checkCoverage(r)
+	s.reportLatencies(r, spreads)
+	for _, c := range checkList() {
+		n, examples := s.check.check(checkName(c.name))
+		r.Checks = append(r.Checks, Check{Name: c.name, What: c.what, Passed: n == 0, Failures: n, Examples: examples})
+	}
+	r.checkThresholds(s.cfg.Thresholds)
+	r.Verdict = verdictPassed
+	if slices.ContainsFunc(r.Checks, func(c Check) bool { return !c.Passed }) {
+		r.Verdict = verdictFailed
+	}
+	r.Refusals, r.Counts = s.check.split(countRefused)
+	return r
+}
+
+// split separates the counters with a prefix from the others.
+func (f *findings) split(prefix string) (with, without map[string]uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	with, without = map[string]uint64{}, map[string]uint64{}
+	for name, n := range f.counts {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			with[rest] = n
+		} else {
+			without[name] = n
+		}
+	}
+	return with, without
+}
+
+func (s *swarm) reportRooms(r *Report) (spreads []*latency) {
+	for _, st := range s.check.all() {
+		st.mu.Lock()
+		line := RoomReport{
+			Room: st.room, Log: st.log, Newest: st.newest, Updates: st.updates, Sightings: st.sightings, Compared: st.compared,
+			Linked: st.rounds.chains.linked, Verified: st.rounds.chains.verified, Rounds: st.rounds.ended,
+		}
+		late := st.tooLate
+		st.mu.Unlock()
+		if late > 0 {
+			s.check.fail(checkContent, Example{Bot: -1, Room: st.room, Log: st.log, Detail: fmt.Sprintf(
+				"%d sightings of updates could not be compared: out of order, or more than %d updates late", late, streamRing)})
+		}
+		r.Rooms = append(r.Rooms, line)
+		spreads = append(spreads, &st.spread)
+	}
+	slices.SortFunc(r.Rooms, func(a, b RoomReport) int {
+		return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Log, b.Log))
+	})
+	return spreads
+}
+
+// checkCoverage fails a run that proved nothing: a verdict over no data is none.
+func (s *swarm) checkCoverage(r *Report) {
+	seats := map[string]int{}
+	for _, b := range s.bots {
+		for _, st := range b.seats {
+			seats[st.room]++
+		}
+	}
+	for _, room := range s.cfg.Rooms {
+		var updates, compared uint64
+		for _, line := range r.Rooms {
+			if line.Room == room {
+				updates += line.Updates
+				compared += line.Compared
+			}
+		}
+		detail := ""
+		switch {
+		case seats[room] == 0:
+			detail = "has no bot; more bots than rooms are needed"
+		case updates == 0:
+			detail = "not one update was seen"
+		case seats[room] > 1 && compared == 0:
+			detail = "no update was seen by two bots"
+		default:
+			continue
+		}
+		s.check.fail(checkJoined, Example{Bot: -1, Room: room, Detail: detail})
+	}
+}
+
+func (s *swarm) reportLatencies(r *Report, spreads []*latency) {
+	s.measure.mu.Lock()
+	defer s.measure.mu.Unlock()
+	for name, l := range s.measure.by {
+		r.Latencies = append(r.Latencies, summarise(name, l))
+	}
+	r.Latencies = append(r.Latencies, summarise(latencySpread, spreads...))
+	slices.SortFunc(r.Latencies, func(a, b Latency) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// checkThresholds adds a check for each bound that is set. A bound on something
+// that never happened fails: it was asked for and not shown.
+func (r *Report) checkThresholds(t Thresholds) {
+	for _, c := range []struct {
+		name  string
+		bound time.Duration
+		of    []string
+	}{
+		{"answer p99", t.AnswerP99, []string{opCashOut, opTap}},
+		{"bet p99", t.BetP99, []string{opBet, opCancel}},
+		{"spread p99", t.SpreadP99, []string{latencySpread}},
+		{"join p99", t.JoinP99, []string{latencyJoin}},
+		{"reconnect p99", t.ReconnectP99, []string{latencyReconnect}},
+	} {
+		if c.bound <= 0 {
+			continue
+		}
+		check := Check{Name: c.name, What: fmt.Sprintf("the 99th percentile is at most %s", c.bound)}
+		seen := false
+		for _, l := range r.Latencies {
+			if !slices.Contains(c.of, l.Name) || l.Count == 0 {
+				continue
+			}
+			seen = true
+			if l.P99 > c.bound {
+				check.Failures++
+				check.Examples = append(check.Examples, Example{Bot: -1, Detail: fmt.Sprintf("%s: %s is over %s", l.Name, l.P99, c.bound)})
+			}
+		}
+		if !seen {
+			check.Failures, check.Examples = 1, []Example{{Bot: -1, Detail: "nothing was measured"}}
+		}
+		check.Passed = check.Failures == 0
+		r.Checks = append(r.Checks, check)
+	}
+}
+
+// WriteText writes the report for people: the verdict first and last, what
+// failed with its first examples, and tables of what was measured.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Swarm of %d bots, %s acting, %s in all", r.Config.Bots, r.Acted.Round(100*time.Millisecond), r.Elapsed.Round(100*time.Millisecond))
+	if r.Interrupted {
+		b.WriteString(" (interrupted)")
+	}
+	fmt.Fprintf(&b, ", %d gateways, %d rooms; %s\n\n", len(r.Config.URLs), len(r.Config.Rooms), runtime.Version())
+	tab := tabwriter.NewWriter(&b, 2, 8, 2, ' ', 0)
+	for _, c := range r.Checks {
+		result := "ok"
+		if !c.Passed {
+			result = fmt.Sprintf("FAILED %d×", c.Failures)
+		}
+		fmt.Fprintf(tab, "%s\t%s\t%s\n", result, c.Name, c.What)
+	}
+	_ = tab.Flush()
+	for _, c := range r.Checks {
+		for i, e := range c.Examples {
+			if i == 0 {
+				fmt.Fprintf(&b, "\n%s failed %d times, first:\n", c.Name, c.Failures)
+			}
+			fmt.Fprintf(&b, "  %s\n", e)
+		}
+	}
+	r.writeTables(&b)
+	fmt.Fprintf(&b, "\nverdict: %s\n", strings.ToUpper(r.Verdict))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Report) writeTables(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%d messages (%.1f MB), %d commands, %d answers, %d results judged\n",
+		r.Totals.Messages, float64(r.Totals.Bytes)/1e6, r.Totals.Commands, r.Totals.Answers, r.Totals.Results)
+	if r.DialError != "" {
+		fmt.Fprintf(b, "first failed dial: %s\n", r.DialError)
+	}
+	tab := tabwriter.NewWriter(b, 2, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tab, "\nroom\tnewest\tupdates\tsightings\tcompared\trounds\tcrashes verified\t")
+	for _, l := range r.Rooms {
+		fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", l.Room, l.Newest, l.Updates, l.Sightings, l.Compared, l.Rounds, l.Verified)
+	}
+	_ = tab.Flush()
+	fmt.Fprintln(tab, "\nlatency\tcount\tmean\tp50\tp90\tp99\tp99.9\tmax\t")
+	for _, l := range r.Latencies {
+		fmt.Fprintf(tab, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", l.Name, l.Count, millis(l.Mean), millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max))
+	}
+	_ = tab.Flush()
+	writeCounts(b, "refused", r.Refusals)
+	writeCounts(b, "also", r.Counts)
+}
+
+func millis(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+}
+
+func writeCounts(b *strings.Builder, title string, counts map[string]uint64) {
+	if len(counts) == 0 {
+		return
+	}
+	names := make([]string, 0, len(counts))
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	fmt.Fprintf(b, "\n%s:\n", title)
+	for _, name := range names {
+		fmt.Fprintf(b, "  %d × %s\n", counts[name], name)
+	}
+}

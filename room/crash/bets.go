@@ -29,7 +29,7 @@ func (r *Room) placeBet(at game.At, c game.Command, fx *game.Effects) *wire.Erro
 		Slot: a.slot, Stake: a.amount, Auto: a.auto, State: betPending,
 	}
 	if r.awaited[b.stakeID()] != nil {
-		return wire.Errorf(wire.CodeConflict, "key %q has a bet in round %d already", c.Key, rd.Number)
+		return wire.Errorf(wire.CodeConflict, "key %s has a bet in round %d already", c.Key, rd.Number)
 	}
 	rd.add(b)
 	r.bookStake(at, b, c.Guest, fx)

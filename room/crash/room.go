@@ -7,6 +7,14 @@ import (
 	"tickcast/wire"
 )
 
+// Room implements what the fold asks for, and what it asks for if it is there.
+var (
+	_ game.Kind     = (*Kind)(nil)
+	_ game.Room     = (*Room)(nil)
+	_ game.Informed = (*Room)(nil)
+	_ game.Settled  = (*Room)(nil)
+)
+
 // phase is where the current round stands.
 type phase string
 
@@ -84,7 +92,7 @@ func (r *Room) Command(at game.At, c game.Command, fx *game.Effects) {
 	case "cashout":
 		e = r.takeOut(at, c, fx)
 	default:
-		e = wire.Errorf(wire.CodeUnknownOp, "operation %q is not one of bet, cancel, cashout", c.Op)
+		e = wire.Errorf(wire.CodeUnknownOp, "operation %s is not one of bet, cancel, cashout", c.Op)
 	}
 	if e != nil {
 		fx.Refuse(c.Ref, e)
@@ -103,7 +111,7 @@ func (r *Room) Action(at game.At, a wire.Action, fx *game.Effects) *wire.Error {
 	case wire.ActionSet:
 		return r.set(a.Args, fx)
 	}
-	return wire.Errorf(wire.CodeUnknownOp, "action %q is not one of start, pause, resume, void, set", a.Op)
+	return wire.Errorf(wire.CodeUnknownOp, "there are the actions start, pause, resume, void and set")
 }
 
 // Due implements game.Room. While a round flies it depends on the crash point.

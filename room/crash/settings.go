@@ -111,7 +111,7 @@ func parseChange(base Settings, raw json.RawMessage, withSalt bool) (change, *wi
 				return true
 			}
 		}
-		e = wire.Errorf(wire.CodeBadSettings, "there is no setting %q; there are %s", name, settingNames(fields))
+		e = wire.Errorf(wire.CodeBadSettings, "there is no setting%s; there are %s", echo(name), settingNames(fields))
 		return false
 	})
 	switch {
@@ -132,7 +132,7 @@ func (c *change) setSalt(name string, value []byte) *wire.Error {
 	}
 	if name == "salt_source" {
 		if !wire.ValidText(s, maxSourceBytes) || s == sourceServer {
-			return wire.Errorf(wire.CodeBadSettings, "salt_source must be text of 1 to %d bytes other than %q", maxSourceBytes, sourceServer)
+			return wire.Errorf(wire.CodeBadSettings, "salt_source must be text of 1 to %d bytes other than %s", maxSourceBytes, sourceServer)
 		}
 		c.saltSource = s
 		return nil
@@ -142,6 +142,15 @@ func (c *change) setSalt(name string, value []byte) *wire.Error {
 	}
 	c.salt = s
 	return nil
+}
+
+// echo repeats a name in a refusal if it could be one. Refusals are folded, so
+// what stands in them must not depend on how a library prints odd characters.
+func echo(name []byte) string {
+	if !wire.ValidOp(string(name)) {
+		return " of that name"
+	}
+	return " " + string(name)
 }
 
 func settingNames(fields []setting) string {

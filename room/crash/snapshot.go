@@ -98,6 +98,9 @@ func (f *fairness) check(rd *round) error {
 	if c != nil && (c.First == 0 || c.First > rd.Number || c.index(rd.Number) > c.Rounds || c.index(rd.Number) != rd.Index) {
 		return errors.New("its round has no place in its chain")
 	}
+	if c != nil && (rd.Chain != c.Chain || rd.Commitment != c.Commitment || rd.Salt != c.Salt) {
+		return errors.New("its round is of another chain")
+	}
 	if f.Owed && (c == nil || !rd.Done) {
 		return errors.New("it owes the seed of a round that has not ended")
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 
 	"tickcast/room/game"
 	"tickcast/wire"
@@ -52,18 +51,24 @@ func crashingAt(low, high, limit int64) *saltedChains {
 	}
 }
 
+// tester is what *testing.T, *testing.B and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // table is a partition with one room, in memory: it keeps the clock, lets time
 // pass as the fold does, fulfils duties as an owner does, and remembers effects.
 // Beside the room it plays a twin that is restored from its own snapshot before
 // every input; the two must not differ in anything.
 type table struct {
-	t    testing.TB
+	t    tester
 	kind *Kind
 	room *Room
 	twin *Room // nil: no twin
 
 	now    game.Time
-	input  func(name string) // called before each input, if set
+	after  func(name string) // called after each input, if set
 	keys   int
 	manual bool // duties are left to the test
 
@@ -75,7 +80,7 @@ type table struct {
 	booked  []wire.Booking // all bookings ever
 }
 
-func newTable(t testing.TB, chains Chains, settings string) *table {
+func newTable(t tester, chains Chains, settings string) *table {
 	t.Helper()
 	tb := &table{t: t, kind: New(chains)}
 	c := game.Config{ID: "lobby", UUID: testUUID, Name: "Lobby", Partition: 3, Settings: json.RawMessage(settings)}
@@ -104,9 +109,6 @@ func (tb *table) restored(r *Room) *Room {
 // apply gives both rooms one input and keeps its effects.
 func (tb *table) apply(name string, f func(r *Room, fx *game.Effects)) {
 	tb.t.Helper()
-	if tb.input != nil {
-		tb.input(name)
-	}
 	tb.fx = game.Effects{}
 	f(tb.room, &tb.fx)
 	if tb.twin != nil {
@@ -122,6 +124,9 @@ func (tb *table) apply(name string, f func(r *Room, fx *game.Effects)) {
 	tb.notices = append(tb.notices, tb.fx.Notices...)
 	tb.queue = append(tb.queue, tb.fx.Bookings...)
 	tb.booked = append(tb.booked, tb.fx.Bookings...)
+	if tb.after != nil {
+		tb.after(name)
+	}
 }
 
 func (tb *table) compare(name string, fx *game.Effects) {
@@ -194,7 +199,7 @@ func (tb *table) pass(d game.Time) { tb.t.Helper(); tb.until(tb.now + d) }
 func (tb *table) untilPhase(p phase) {
 	tb.t.Helper()
 	tb.fulfil()
-	for range 100_000 {
+	for range 1000 {
 		if tb.room.Phase == p {
 			return
 		}

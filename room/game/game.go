@@ -112,3 +112,17 @@ type Duty struct {
 type Keyless interface {
 	Keyless(op string) bool
 }
+
+// Informed is implemented by rooms with a secret that stands in no record. A
+// replica with a room that is not informed cannot fold it and is no candidate.
+type Informed interface {
+	// Informed reports whether this process knows the room's secret. It may be slow
+	// (milliseconds) and is not for every record.
+	Informed() bool
+}
+
+// Settled is implemented by rooms that wait for results behind their last round.
+type Settled interface {
+	// Settled reports that nothing is on its way: a paused room can be forgotten.
+	Settled() bool
+}

@@ -40,7 +40,7 @@ keeps them in a log that survives any process, and books every payout once.`,
 	root.AddCommand(
 		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
 	)
-	root.AddCommand(newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
+	root.AddCommand(newSwarm(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
 	return root
 }
 

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"tickcast/loadtest"
+)
+
+// errVerdict makes the exit code 1 when a check of the swarm failed. The report
+// has said which.
+var errVerdict = errors.New("the swarm's verdict is: failed")
+
+func newSwarm() *cobra.Command {
+	var c loadtest.Config
+	var files struct{ tokens, secret string }
+	cmd := &cobra.Command{
+		Use:   "swarm",
+		Short: "Let bots play, and judge whether everybody saw the same",
+		Long: `Lets bots join rooms, bet, cash out and reconnect, and judges what they saw:
+whether every bot saw an identical sequence without a gap, whether each command had
+exactly one answer, and how long answers took. The exit code is 1 if a check failed.
+
+For a probability or rate, a negative value means never.`,
+		Example: `  tickcast swarm --bots 1000 --duration 30s
+  tickcast swarm --url ws://a:8080 --url ws://b:8080 --room lobby,derby --json report.json`,
+		GroupID: "tools",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for i, u := range c.URLs {
+				c.URLs[i] = socketURL(u)
+			}
+			if err := readTokens(&c, files.tokens, files.secret); err != nil {
+				return err
+			}
+			report, err := loadtest.Run(cmd.Context(), c, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if err := report.WriteText(cmd.OutOrStdout()); err != nil {
+				return fmt.Errorf("print report: %w", err)
+			}
+			if !report.Passed() {
+				return errVerdict
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringSliceVar(&c.URLs, "url", []string{"ws://127.0.0.1:8080/ws"}, "WebSocket addresses of gateways; bots are spread over them")
+	f.StringSliceVar(&c.Rooms, "room", []string{"lobby"}, "rooms to join; bots are spread over them")
+	f.IntVar(&c.RoomsPerBot, "rooms-per-bot", 1, "rooms that each bot joins")
+	f.StringVar(&c.Game, "game", "", "game that the rooms must play, crash or race; empty: whatever they play")
+	f.IntVar(&c.Bots, "bots", 100, "number of bots")
+	f.DurationVar(&c.Duration, "duration", 0, "how long the bots act (default 30s)")
+	f.DurationVar(&c.Ramp, "ramp", 0, "time over which the bots start; 0: 250 a second; negative: all at once")
+	f.DurationVar(&c.Settle, "settle", 0, "longest wait for what is still owed at the end (default 5s)")
+	f.Uint64Var(&c.Seed, "seed", 0, "seed of the bots' decisions")
+	f.StringArrayVar(&c.Tokens, "token", nil, "players' tokens, given to the bots in turn; none: guests")
+	f.StringVar(&files.tokens, "token-file", "", "file of tokens, one a line")
+	f.StringVar(&files.secret, "jwt-secret-file", "", "file of the key with which tokens are signed, instead of guests")
+	f.StringSliceVar(&c.Sources, "source", nil, "local addresses or networks to connect from, in turn")
+	f.StringVar(&c.JSONFile, "json", "", "file to write the report to, as JSON")
+	addBehaviourFlags(f, &c.Behaviour)
+	addThresholdFlags(f, &c.Thresholds)
+	return cmd
+}
+
+func addBehaviourFlags(f *pflag.FlagSet, b *loadtest.Behaviour) {
+	f.Float64Var(&b.BetProbability, "bet", 0.8, "chance of a bet in a round")
+	f.Float64Var(&b.SecondBetProbability, "second-bet", 0.2, "chance that it comes with one on the other slot")
+	f.Float64Var(&b.EarlyBetProbability, "early-bet", 0.1, "chance that it is placed during the flight before")
+	f.Float64Var(&b.AutoProbability, "auto", 0.5, "chance that it has an auto-cash-out target")
+	f.Float64Var(&b.CancelProbability, "cancel", 0.05, "chance that it is cancelled before the flight")
+	f.DurationVar(&b.CashOutDelay, "cash-out-delay", 0, "mean time from the start of a flight to a cash-out (default 3s)")
+	f.Float64Var(&b.TapRate, "tap-rate", 5, "taps of a bot in a race, per second")
+	f.Float64Var(&b.ChatRate, "chat-rate", 0, "chat lines of a bot per minute")
+	f.DurationVar(&b.ReconnectEvery, "reconnect-every", 0, "mean time between reconnects of a bot (default 30s; negative: never)")
+	f.Float64Var(&b.MakeBeforeBreak, "make-before-break", 0.3, "share of reconnects that open the new connection first")
+}
+
+func addThresholdFlags(f *pflag.FlagSet, t *loadtest.Thresholds) {
+	f.DurationVar(&t.AnswerP99, "max-answer-p99", 0, "fail if the answer to a command takes longer (p99)")
+	f.DurationVar(&t.BetP99, "max-bet-p99", 0, "fail if the answer to a bet takes longer (p99)")
+	f.DurationVar(&t.SpreadP99, "max-spread-p99", 0, "fail if an update reaches a bot later than the first one by more (p99)")
+	f.DurationVar(&t.JoinP99, "max-join-p99", 0, "fail if joining takes longer (p99)")
+	f.DurationVar(&t.ReconnectP99, "max-reconnect-p99", 0, "fail if reconnecting takes longer (p99)")
+}
+
+// socketURL adds the path of the WebSocket to an address without one.
+func socketURL(s string) string {
+	if u, err := url.Parse(s); err == nil && u.Host != "" && (u.Path == "" || u.Path == "/") {
+		u.Path = "/ws"
+		return u.String()
+	}
+	return s
+}
+
+func readTokens(c *loadtest.Config, tokenFile, secretFile string) error {
+	if secretFile != "" {
+		secret, err := readSecret(secretFile)
+		if err != nil {
+			return err
+		}
+		c.Secret = []byte(secret)
+	}
+	if tokenFile == "" {
+		return nil
+	}
+	f, err := os.Open(tokenFile)
+	if err != nil {
+		return fmt.Errorf("read tokens: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if token := strings.TrimSpace(lines.Text()); token != "" {
+			c.Tokens = append(c.Tokens, token)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read tokens: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"tickcast/cache"
+	"tickcast/wire"
+)
+
+const (
+	// balanceLooks bounds the look-ups at the same time: a herd of hellos must not
+	// become a herd in the ledger.
+	balanceLooks = 64
+	// A look-up that failed is tried again, and then with the next ping.
+	balanceAttempts = 3
+	balanceRetry    = 2 * time.Second
+)
+
+// balances looks up what players have: the copy in the cache, else the ledger.
+type balances struct {
+	g     *Gateway
+	slots chan struct{}
+}
+
+func newBalances(g *Gateway) *balances {
+	return &balances{g: g, slots: make(chan struct{}, balanceLooks)}
+}
+
+// look sends the player's balance to a session when it is known. It does not
+// block.
+func (b *balances) look(s *session) {
+	b.g.spawn(func() {
+		for range balanceAttempts {
+			balance, err := b.of(b.g.life, s.player)
+			if err == nil {
+				s.tellBalance(balance)
+				return
+			}
+			select {
+			case <-b.g.life.Done():
+				return
+			case <-s.conn.Done():
+				return
+			case <-time.After(balanceRetry):
+			}
+		}
+	})
+}
+
+// of finds a player's balance. A guest without an account has version 0.
+func (b *balances) of(ctx context.Context, p wire.Player) (wire.Balance, error) {
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-ctx.Done():
+		return wire.Balance{}, ctx.Err()
+	}
+	if c := b.g.cfg.Cache; c != nil {
+		have, err := c.Balance(ctx, p.ID)
+		if err == nil {
+			return wire.Balance{Type: wire.TypeBalance, Amount: have.Amount, Version: have.Version}, nil
+		}
+		if !errors.Is(err, cache.ErrNotFound) {
+			b.g.metrics.cacheErrors.Inc()
+		}
+	}
+	var balance wire.Balance
+	err := b.g.asker.ledger(ctx, wire.LedgerQuery{Op: wire.QueryBalance, Player: p.ID, Guest: p.Guest}, &balance)
+	balance.Type = wire.TypeBalance
+	return balance, err
+}

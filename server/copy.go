@@ -1,0 +1,142 @@
+package server
+
+import (
+	"encoding/json"
+
+	"tickcast/fanout"
+	"tickcast/wire"
+)
+
+// roomCopy is what the gateway knows of a room: a snapshot and, in the topic's
+// ring, the updates behind it. Owned by the feed's run.
+type roomCopy struct {
+	log      string // empty: nothing is known yet
+	seq      uint64 // newest update in the topic
+	time     int64  // newest game time that was sent, ns
+	epoch    uint64 // newest that was heard of
+	speaker  uint64 // epoch of the owner that said the newest update
+	snap     snapshot
+	next     *snapshot // newer than seq: waits for the updates up to it
+	tick     int64     // game time of the newest tick in the topic, ns
+	tickSeq  uint64    // newest update before it
+	times    [ringUpdates]int64
+	oldest   uint64 // updates up to this are known to be gone at the owner, too
+	early    []earlyUpdate
+	prefix   []byte // of joined messages with this snapshot, made on demand
+	chatJSON []byte // of joined messages, made on demand
+}
+
+type snapshot struct {
+	seq, epoch uint64
+	time       int64 // game time, ns
+	view       json.RawMessage
+}
+
+// earlyUpdate is an update that came before those before it, or before it was
+// known which log it is of.
+type earlyUpdate struct {
+	h    wire.OutHeader
+	body []byte
+}
+
+func snapshotOf(r wire.AskReply) snapshot {
+	return snapshot{seq: r.Seq, epoch: r.Epoch, time: r.Time, view: r.View}
+}
+
+// update takes an update that was heard.
+func (f *feed) update(h wire.OutHeader, body []byte) {
+	c := &f.copy
+	c.epoch = max(c.epoch, h.Epoch)
+	switch {
+	case f.sync.doubtful() || c.log == "":
+		c.keepEarly(h, body)
+	case h.Seq <= c.seq:
+		// Known: a new owner says the last ones again.
+	case h.Seq == c.seq+1:
+		f.publish(h, body)
+		f.takeEarly()
+	default:
+		f.g.metrics.gaps.Inc()
+		c.keepEarly(h, body)
+		f.sync.since = true
+	}
+}
+
+// publish gives the next update to everybody.
+func (f *feed) publish(h wire.OutHeader, body []byte) {
+	c := &f.copy
+	f.topic.Update(h.Seq, fanout.NewFrame(body))
+	c.seq, c.speaker = h.Seq, h.Epoch
+	c.time = max(c.time, h.Time)
+	c.times[h.Seq%ringUpdates] = h.Time
+	if c.next != nil && c.next.seq <= c.seq {
+		c.adopt(*c.next)
+	}
+}
+
+func (c *roomCopy) keepEarly(h wire.OutHeader, body []byte) {
+	if len(c.early) == earlyUpdates {
+		c.early = c.early[1:] // a gap again, filled like any other
+	}
+	c.early = append(c.early, earlyUpdate{h, body})
+}
+
+// takeEarly publishes what has waited and follows, and keeps what still waits.
+func (f *feed) takeEarly() {
+	c := &f.copy
+	for len(c.early) > 0 && c.early[0].h.Seq <= c.seq+1 {
+		e := c.early[0]
+		c.early = c.early[1:]
+		if e.h.Seq == c.seq+1 {
+			f.publish(e.h, e.body)
+		}
+	}
+	if len(c.early) == 0 {
+		c.early = nil
+	}
+}
+
+// tick takes a tick that was heard: forward if time does not go back.
+func (f *feed) tick(h wire.OutHeader, body []byte) {
+	c := &f.copy
+	c.epoch = max(c.epoch, h.Epoch)
+	switch {
+	case f.sync.doubtful() || c.log == "" || h.Epoch < c.epoch:
+	case h.Seq > c.seq:
+		f.sync.since = true
+	case h.Seq < c.seq && h.Epoch > c.speaker:
+		// The owner does not know an update of the owner before: the log lost its tail.
+		f.sync.snapshot = true
+	case h.Seq < c.seq || h.Time < c.time:
+	default:
+		c.time, c.tick, c.tickSeq = h.Time, h.Time, h.Seq
+		f.topic.Tick(fanout.NewFrame(body))
+	}
+}
+
+// adopt makes s the snapshot that joins are served from.
+func (c *roomCopy) adopt(s snapshot) {
+	c.snap, c.next, c.prefix = s, nil, nil
+}
+
+// start makes the reply's snapshot the copy. Members that had another copy get a
+// fresh joined message.
+func (f *feed) start(r wire.AskReply) {
+	c := &f.copy
+	again := c.log != ""
+	if c.log != r.Log {
+		c.epoch = r.Epoch // a room made again may have another partition's owner
+	}
+	c.log, c.seq, c.speaker, c.oldest = r.Log, r.Seq, r.Epoch, 0
+	c.epoch = max(c.epoch, r.Epoch)
+	c.time, c.tick, c.tickSeq = r.Time, 0, 0
+	c.adopt(snapshotOf(r))
+	f.topic.Reset(r.Seq)
+	if again {
+		f.g.metrics.resets.Inc()
+		for _, m := range f.g.feeds.present(f) {
+			f.joins.again(m)
+		}
+	}
+	f.takeEarly()
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"tickcast/fanout"
+	"tickcast/wire"
+)
+
+// feedLinger is how long a room is followed after the last client left: a page
+// that is loaded again finds the gateway's copy still there.
+const feedLinger = 5 * time.Second
+
+// feeds are the rooms that this gateway follows: those with members, and for a
+// moment those that had some.
+type feeds struct {
+	g *Gateway
+
+	mu     sync.Mutex // guards everything below, and feed.members
+	byRoom map[string]*feed
+}
+
+func newFeeds(g *Gateway) *feeds { return &feeds{g: g, byRoom: map[string]*feed{}} }
+
+// acquire makes a session a member of a room, which is followed from here on.
+func (f *feeds) acquire(s *session, info wire.RoomInfo) *member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.byRoom[info.ID]
+	if r == nil {
+		r = newFeed(f.g, info, f.g.hub.Topic(info.ID, ringUpdates))
+		f.byRoom[info.ID] = r
+		f.g.metrics.rooms.Inc()
+		if !f.g.spawn(func() { r.run(f.g.life) }) {
+			close(r.done)
+		}
+	}
+	m := &member{s: s, room: info.ID, feed: r}
+	r.members[m] = struct{}{}
+	r.left = time.Time{}
+	return m
+}
+
+// release ends what acquire began. The member must be marked as gone before, so
+// that nothing is sent to it behind this.
+func (f *feeds) release(m *member) {
+	f.mu.Lock()
+	delete(m.feed.members, m)
+	if len(m.feed.members) == 0 {
+		m.feed.left = time.Now()
+	}
+	f.mu.Unlock()
+	m.feed.topic.Leave(m.s.conn)
+}
+
+// retire stops following a room: closed, or when nobody has been there for a
+// while. It reports whether it did, and who was there.
+func (f *feeds) retire(r *feed, now time.Time, closed bool) (members []*member, done bool) {
+	f.mu.Lock()
+	if !closed && (len(r.members) > 0 || r.left.IsZero() || now.Sub(r.left) < feedLinger) {
+		f.mu.Unlock()
+		return nil, false
+	}
+	if f.byRoom[r.room] == r {
+		delete(f.byRoom, r.room)
+		f.g.metrics.rooms.Dec()
+	}
+	for m := range r.members {
+		members = append(members, m)
+	}
+	f.mu.Unlock()
+	r.topic.Close()
+	return members, true
+}
+
+// present returns the members of a room.
+func (f *feeds) present(r *feed) []*member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	members := make([]*member, 0, len(r.members))
+	for m := range r.members {
+		members = append(members, m)
+	}
+	return members
+}
+
+// counts are the connections in each followed room.
+func (f *feeds) counts() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	counts := make(map[string]int, len(f.byRoom))
+	for room, r := range f.byRoom {
+		if n := r.topic.Len(); n > 0 {
+			counts[room] = n
+		}
+	}
+	return counts
+}
+
+// all returns what is followed.
+func (f *feeds) all() []*feed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]*feed, 0, len(f.byRoom))
+	for _, r := range f.byRoom {
+		list = append(list, r)
+	}
+	return list
+}
+
+// doubt makes a room ask its owner whether its copy is right: the directory says
+// that it is gone or another one.
+func (f *feeds) doubt(room string) {
+	f.mu.Lock()
+	r := f.byRoom[room]
+	f.mu.Unlock()
+	if r != nil {
+		r.poke(pokeDoubt)
+	}
+}
+
+// check makes every room ask for what it may have missed while NATS was away.
+func (f *feeds) check() {
+	for _, r := range f.all() {
+		r.poke(pokeCheck)
+	}
+}
+
+// lost is the hub's: a connection fell off a room's ring.
+func (f *feeds) lost(c *fanout.Conn, t *fanout.Topic, from, to uint64) {
+	s, ok := c.Bound().(*session)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	m := s.rooms[t.Name()]
+	s.mu.Unlock()
+	if m == nil {
+		return
+	}
+	f.g.metrics.skipped.Inc()
+	s.send(wire.Skip{Type: wire.TypeSkip, Room: m.room, From: from, To: to})
+	m.feed.join(&joining{m: m, again: true, since: time.Now()})
+}

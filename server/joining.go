@@ -1,0 +1,323 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"tickcast/fanout"
+	"tickcast/wire"
+)
+
+const (
+	// youInterval is how often a room asks for the private parts of those who join:
+	// a herd becomes a few requests.
+	youInterval = 50 * time.Millisecond
+	// youRetry is the pause after the owner did not answer.
+	youRetry = 100 * time.Millisecond
+	// joinTimeout is how long a join waits for the owner: longer than a takeover.
+	joinTimeout = 5 * time.Second
+)
+
+// joining is a request for a place in a room. Owned by the feed once it has it.
+type joining struct {
+	m        *member
+	id       uint64
+	position *wire.Position
+	again    bool // not asked for by the client: the copy was replaced, or updates were lost
+	since    time.Time
+
+	youAsked, youKnown bool
+	you                json.RawMessage
+	checked            bool            // whether the position is really newer than the copy
+	notices            []*fanout.Frame // told while waiting
+}
+
+// fail refuses the join. A client that was a member before cannot go on: it has
+// lost updates and there is nothing to give instead.
+func (j *joining) fail(e *wire.Error) {
+	s := j.m.s
+	if !s.forget(j.m) {
+		return
+	}
+	s.g.feeds.release(j.m)
+	if j.again {
+		s.conn.Close(wire.CloseInsufficient, "room "+j.m.room+": "+e.Message)
+		return
+	}
+	s.refuse(j.id, j.m.room, e)
+}
+
+// joins are the joins of a room that wait for something. Owned by the feed's run.
+type joins struct {
+	waiting []*joining
+	asked   time.Time // when private parts were asked for last
+}
+
+// add takes a join. A member that waits already goes on waiting.
+func (w *joins) add(j *joining) {
+	for _, other := range w.waiting {
+		if other.m == j.m {
+			return
+		}
+	}
+	w.waiting = append(w.waiting, j)
+}
+
+// again has a member join with a new snapshot.
+func (w *joins) again(m *member) { w.add(&joining{m: m, again: true, since: time.Now()}) }
+
+// keep gives a message for a player to his joins that wait: it may be newer than
+// the private part they have.
+func (w *joins) keep(player string, f *fanout.Frame) {
+	for _, j := range w.waiting {
+		if f != nil && j.m.s.player.ID == player {
+			j.notices = append(j.notices, f)
+		}
+	}
+}
+
+// expire fails the joins that have waited too long.
+func (w *joins) expire(now time.Time) {
+	w.filter(func(j *joining) bool {
+		if now.Sub(j.since) < joinTimeout {
+			return true
+		}
+		j.fail(wire.Errorf(wire.CodeUnavailable, "room %q cannot be asked at the moment", j.m.room))
+		return false
+	})
+}
+
+// filter keeps the joins for which keep returns true.
+func (w *joins) filter(keep func(*joining) bool) {
+	rest := w.waiting[:0]
+	for _, j := range w.waiting {
+		if keep(j) {
+			rest = append(rest, j)
+		}
+	}
+	clear(w.waiting[len(rest):])
+	w.waiting = rest
+}
+
+// serve lets in who has everything.
+func (f *feed) serve(now time.Time) {
+	if len(f.joins.waiting) == 0 || f.copy.log == "" || f.sync.doubtful() || !f.chat.loaded {
+		return
+	}
+	f.joins.filter(func(j *joining) bool { return j.youKnown && f.admit(j, now) == errWait || !j.youKnown })
+}
+
+// errWait tells that a join has to wait for an answer of the owner.
+var errWait = errors.New("server: join waits")
+
+// admit serves a join from the copy: by position if that can be, else with the
+// snapshot.
+func (f *feed) admit(j *joining, now time.Time) error {
+	if p := j.position; p != nil && p.Log == f.copy.log {
+		switch err := f.resume(j, p.Seq); {
+		case err == nil || errors.Is(err, errWait):
+			return err
+		case !errors.Is(err, fanout.ErrGone):
+			return f.giveUp(j, err)
+		}
+	}
+	c, y := &f.copy, &f.sync
+	if c.seq-c.snap.seq > refreshTail && now.Sub(y.asked) >= refreshEvery {
+		y.snapshot = true
+	}
+	err := f.enter(j, c.snap.seq, f.joinedWhole(j))
+	switch {
+	case err == nil:
+		f.g.metrics.joinSeconds(j, "snapshot", now)
+		return nil
+	case errors.Is(err, fanout.ErrGone):
+		if c.next == nil {
+			y.snapshot = true
+		}
+		return errWait
+	}
+	return f.giveUp(j, err)
+}
+
+// resume goes on behind update seq: from the ring, else with what the owner still
+// has. The error is fanout.ErrGone if nobody has it.
+func (f *feed) resume(j *joining, seq uint64) error {
+	c, y := &f.copy, &f.sync
+	if seq > c.seq {
+		if !j.checked {
+			j.checked, y.since = true, true
+		}
+		if y.since || y.snapshot {
+			return errWait
+		}
+		return fanout.ErrGone // of a tail that the log lost
+	}
+	err := f.enter(j, seq, f.joinedBehind(j, seq))
+	if err == nil {
+		f.g.metrics.joinSeconds(j, "recovered", time.Now())
+		return nil
+	}
+	if !errors.Is(err, fanout.ErrGone) || seq < c.oldest {
+		return err
+	}
+	if y.behind == 0 || seq+1 < y.behind {
+		y.behind = seq + 1
+	}
+	return errWait
+}
+
+// giveUp ends a join that the connection does not take.
+func (f *feed) giveUp(j *joining, err error) error {
+	j.fail(wire.Errorf(wire.CodeUnavailable, "room %q: %v", f.room, err))
+	return nil
+}
+
+// enter makes the session a receiver of the room behind update after.
+func (f *feed) enter(j *joining, after uint64, first *fanout.Frame) error {
+	s := j.m.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j.m.gone {
+		return nil
+	}
+	if err := f.topic.Join(s.conn, after, first); err != nil {
+		return err
+	}
+	j.m.joined, j.m.known = true, wire.Position{Log: f.copy.log, Seq: after}
+	for _, n := range j.notices {
+		s.sendFrame(n)
+	}
+	return nil
+}
+
+// askYou asks for the private parts of who waits, all in one request. It returns
+// when to ask next, zero if nobody waits.
+func (f *feed) askYou(ctx context.Context, now time.Time) time.Time {
+	players := map[string]bool{}
+	for _, j := range f.joins.waiting {
+		if !j.youAsked {
+			players[j.m.s.player.ID] = true
+		}
+	}
+	if len(players) == 0 || f.ended {
+		return time.Time{}
+	}
+	if next := f.joins.asked.Add(youInterval); now.Before(next) {
+		return next
+	}
+	f.joins.asked = now
+	for _, j := range f.joins.waiting {
+		j.youAsked = true
+	}
+	chunk := make([]string, 0, min(len(players), wire.MaxAskPlayers))
+	for p := range players {
+		if chunk = append(chunk, p); len(chunk) == wire.MaxAskPlayers {
+			f.askYouOf(ctx, chunk)
+			chunk = nil
+		}
+	}
+	if len(chunk) > 0 {
+		f.askYouOf(ctx, chunk)
+	}
+	return time.Time{}
+}
+
+func (f *feed) askYouOf(ctx context.Context, players []string) {
+	f.ask(ctx, wire.Ask{Op: wire.AskYou, Players: players}, func(r wire.AskReply, err error, now time.Time) {
+		asked := map[string]bool{}
+		for _, p := range players {
+			asked[p] = true
+		}
+		for _, j := range f.joins.waiting {
+			player := j.m.s.player.ID
+			if !asked[player] || !j.youAsked || j.youKnown {
+				continue
+			}
+			if err != nil {
+				j.youAsked = false
+				continue
+			}
+			j.youKnown, j.you = true, r.You[player]
+		}
+		switch {
+		case err != nil:
+			f.joins.asked = now.Add(youRetry - youInterval)
+			f.sync.snapshot = f.sync.snapshot || isCode(err, wire.CodeUnknownRoom)
+		case f.copy.log != "" && r.Log != f.copy.log:
+			f.sync.doubt()
+		}
+	})
+}
+
+// joinedWhole is a joined message with the snapshot.
+func (f *feed) joinedWhole(j *joining) *fanout.Frame {
+	c := &f.copy
+	if c.prefix == nil {
+		t := c.snap.time
+		if c.tickSeq >= c.snap.seq && c.tick > 0 {
+			t = min(t, c.tick) // that tick may come next, and time does not go back
+		}
+		p := wire.Position{Log: c.log, Seq: c.snap.seq}
+		c.prefix = f.joinedHead(false, p, c.snap.epoch, t)
+		c.prefix = append(c.prefix, `,"snapshot":`...)
+		c.prefix = appendJSON(c.prefix, c.snap.view)
+	}
+	return f.joinedFrame(j, c.prefix)
+}
+
+// joinedBehind is a joined message for a client that has everything up to seq.
+// Its time is that of the update which follows.
+func (f *feed) joinedBehind(j *joining, seq uint64) *fanout.Frame {
+	c := &f.copy
+	t := c.time
+	if seq < c.seq {
+		t = c.times[(seq+1)%ringUpdates]
+	}
+	return f.joinedFrame(j, f.joinedHead(true, wire.Position{Log: c.log, Seq: seq}, c.epoch, t))
+}
+
+// joinedHead is the part of a joined message that is the same for everybody, from
+// the room on.
+func (f *feed) joinedHead(recovered bool, p wire.Position, epoch uint64, t int64) []byte {
+	head := struct {
+		Room      string        `json:"room"`
+		Recovered bool          `json:"recovered"`
+		Position  wire.Position `json:"position"`
+		Epoch     uint64        `json:"epoch"`
+		Time      int64         `json:"t"`
+	}{f.room, recovered, p, epoch, t / 1000}
+	b := encode(head)
+	return b[1 : len(b)-1] // without braces
+}
+
+// joinedFrame puts the own part around the common one. The snapshot is tens of kilobytes and has
+// been encoded by the owner: marshalling it again for each of a herd would be most of the work.
+func (f *feed) joinedFrame(j *joining, common []byte) *fanout.Frame {
+	if f.copy.chatJSON == nil {
+		f.copy.chatJSON = encode(f.chat.lines)
+	}
+	b := make([]byte, 0, len(common)+len(j.you)+len(f.copy.chatJSON)+80)
+	b = append(b, `{"type":"joined",`...)
+	if j.id != 0 {
+		b = append(b, `"id":`...)
+		b = append(strconv.AppendUint(b, j.id, 10), ',')
+	}
+	b = append(b, common...)
+	b = append(b, `,"you":`...)
+	b = appendJSON(b, j.you)
+	b = append(b, `,"chat":`...)
+	b = append(b, f.copy.chatJSON...)
+	b = append(b, `,"players":`...)
+	b = strconv.AppendInt(b, int64(f.g.presence.total(f.room, f.topic.Len()+1)), 10)
+	return fanout.NewFrame(append(b, '}'))
+}
+
+func appendJSON(b []byte, v json.RawMessage) []byte {
+	if len(v) == 0 {
+		return append(b, "null"...)
+	}
+	return append(b, v...)
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// liveness tells when a client must be pinged or given up (P2.1, P6.1). Only heard
+// may be called concurrently with the rest, which belongs to the wheel.
+type liveness struct {
+	hello, interval, timeout time.Duration // Static.
+
+	last    atomic.Int64 // when the client last said something, Unix ns
+	greeted atomic.Bool  // hello was accepted
+
+	opened time.Time // Static.
+	pinged time.Time // when the ping that waits for an answer went out; zero for none
+	pings  uint64    // pings sent
+}
+
+// duty is what liveness asks for.
+type duty int
+
+const (
+	dutyNone  duty = iota
+	dutyPing       // send a ping
+	dutyStale      // no hello in time
+	dutyMute       // no pong in time
+)
+
+// heard notes that the client said something.
+func (l *liveness) heard(now time.Time) { l.last.Store(now.UnixNano()) }
+
+// next tells what is to be done now and after which time to ask again.
+func (l *liveness) next(now time.Time) (duty, time.Duration) {
+	if !l.greeted.Load() {
+		if wait := l.opened.Add(l.hello).Sub(now); wait > 0 {
+			return dutyNone, wait
+		}
+		return dutyStale, 0
+	}
+	last := time.Unix(0, l.last.Load())
+	if !l.pinged.IsZero() && last.After(l.pinged) {
+		l.pinged = time.Time{}
+	}
+	if !l.pinged.IsZero() {
+		if wait := l.pinged.Add(l.timeout).Sub(now); wait > 0 {
+			return dutyNone, wait
+		}
+		return dutyMute, 0
+	}
+	if wait := last.Add(l.interval).Sub(now); wait > 0 {
+		return dutyNone, wait
+	}
+	l.pinged = now
+	l.pings++
+	return dutyPing, l.timeout
+}

@@ -1,0 +1,248 @@
+package server
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"tickcast/fanout"
+	"tickcast/wire"
+)
+
+// session is one connected client. Its reading goroutine receives; feeds, the
+// wheel and the answers to its commands send to it.
+type session struct {
+	g       *Gateway     // Static.
+	conn    *fanout.Conn // Static.
+	address netip.Addr   // Static.
+	timer   wheelTimer   // guarded by the wheel
+	live    liveness     // see there
+	conduct conduct      // Owned by the reading goroutine.
+
+	// Set by hello, static after it. The rest of the gateway does not see the
+	// session before.
+	player  wire.Player
+	expires time.Time
+	id      string
+	version int64 // of the stored session
+
+	mu       sync.Mutex // guards everything below
+	ended    bool
+	rooms    map[string]*member
+	resumed  map[string]wire.Position // last known positions of rooms not joined here
+	waiting  int                      // commands without an answer
+	balance  wire.Balance             // newest that was sent
+	balanced time.Time                // when the balance was looked up last
+}
+
+// member is a session in a room.
+type member struct {
+	s    *session // Static.
+	room string   // Static.
+	feed *feed    // Static.
+
+	// Guarded by s.mu.
+	gone   bool // left: nothing of the room may be sent
+	joined bool // the joined message is out
+	known  wire.Position
+}
+
+func newSession(g *Gateway, conn *fanout.Conn, address netip.Addr, now time.Time) *session {
+	s := &session{g: g, conn: conn, address: address, rooms: map[string]*member{}}
+	s.live = liveness{hello: g.cfg.HelloTimeout, interval: g.cfg.PingInterval, timeout: g.cfg.PongTimeout, opened: now}
+	s.conduct = newConduct(g.cfg.MessagesPerSecond, g.cfg.MessageBurst)
+	s.timer.visit = s.visit
+	conn.Bind(s)
+	return s
+}
+
+// serve receives until the connection ends.
+func (s *session) serve() {
+	s.g.wheel.add(&s.timer, s.g.cfg.HelloTimeout)
+	for {
+		// The hub drops the connection when the gateway stops, which ends Read.
+		_, p, err := s.conn.Read(context.Background())
+		if err != nil {
+			break
+		}
+		now := time.Now()
+		s.live.heard(now)
+		s.receive(now, p)
+	}
+	s.end()
+}
+
+// end undoes what hello and joins did.
+func (s *session) end() {
+	s.g.wheel.remove(&s.timer)
+	s.mu.Lock()
+	s.ended = true
+	members := make([]*member, 0, len(s.rooms))
+	for _, m := range s.rooms {
+		m.gone = true
+		members = append(members, m)
+	}
+	s.mu.Unlock()
+	for _, m := range members {
+		s.g.feeds.release(m)
+	}
+	code := s.conn.Ended()
+	s.g.metrics.closed(code)
+	if s.greeted() {
+		s.g.store.put(s)
+		s.g.players.remove(s)
+		s.g.events.add(s.event("end", closeReason(code)))
+	}
+}
+
+func (s *session) greeted() bool { return s.live.greeted.Load() }
+
+// send sends a message of the gateway's own. When it fails the connection is
+// closed or closing, which serve finds out.
+func (s *session) send(v any) { s.sendFrame(fanout.NewFrame(encode(v))) }
+
+func (s *session) sendFrame(f *fanout.Frame) { _ = s.conn.Send(f) }
+
+// refuse answers a request that is no command with an error.
+func (s *session) refuse(id uint64, room string, e *wire.Error) {
+	s.g.metrics.refused(e.Code)
+	s.send(wire.ErrorMessage{Type: wire.TypeError, ID: id, Room: room, Error: *e})
+}
+
+// refuseCommand answers a command with an error.
+func (s *session) refuseCommand(room, key string, e *wire.Error) {
+	s.g.metrics.refused(e.Code)
+	s.send(wire.Answer{Type: wire.TypeAnswer, Room: room, Key: key, Error: e})
+}
+
+// closeWith sends an error in band, then closes.
+func (s *session) closeWith(code wire.CloseCode, e *wire.Error) {
+	s.refuse(0, "", e)
+	s.conn.Close(code, e.Message)
+}
+
+// visit is the wheel's: it pings, and ends what is over.
+func (s *session) visit(now time.Time) time.Duration {
+	if s.greeted() && !now.Before(s.expires) {
+		s.conn.Close(wire.CloseExpired, "the token expired")
+		return 0
+	}
+	what, wait := s.live.next(now)
+	switch what {
+	case dutyStale:
+		s.conn.Close(wire.CloseStale, "no hello in time")
+		return 0
+	case dutyMute:
+		s.conn.Close(wire.CloseNoPong, "no pong in time")
+		return 0
+	case dutyPing:
+		s.send(wire.Ping{Type: wire.TypePing, ID: s.live.pings, Now: now.UnixMilli()})
+	}
+	if s.greeted() {
+		wait = min(wait, max(s.expires.Sub(now), 1))
+		s.refresh(now)
+	}
+	return wait
+}
+
+// refresh renews once per ping interval what is kept elsewhere: the stored session, and the balance, which
+// may have changed in a room that is followed nowhere on this gateway.
+func (s *session) refresh(now time.Time) {
+	s.mu.Lock()
+	due := now.Sub(s.balanced) >= s.g.cfg.PingInterval
+	if due {
+		s.balanced = now
+	}
+	s.mu.Unlock()
+	if due {
+		s.g.store.put(s)
+		s.g.balances.look(s)
+	}
+}
+
+// tell sends a message to the player that is not about one room, or about one
+// that the session has joined.
+func (s *session) tell(room string, f *fanout.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.rooms[room]; room == "" || m != nil && m.joined {
+		s.sendFrame(f) // under mu, or it could come behind left
+	}
+}
+
+// tellBalance sends a balance unless a newer one was sent.
+func (s *session) tellBalance(b wire.Balance) {
+	b.Type = wire.TypeBalance
+	s.mu.Lock()
+	old := s.balance
+	fresh := old.Type == "" || b.Version > old.Version
+	if fresh {
+		s.balance = b
+	}
+	s.mu.Unlock()
+	if fresh {
+		s.send(b)
+	}
+}
+
+// beginCommand counts a command that waits for its answer, unless there are too
+// many.
+func (s *session) beginCommand() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting >= wire.MaxCommandsInFlight {
+		return false
+	}
+	s.waiting++
+	return true
+}
+
+// answered sends the answer to a command that beginCommand counted.
+func (s *session) answered(f *fanout.Frame) {
+	s.mu.Lock()
+	s.waiting--
+	s.mu.Unlock()
+	s.sendFrame(f)
+}
+
+func (s *session) hasEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
+// forget ends a membership from the room's side. It reports whether it was not over yet.
+func (s *session) forget(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rooms[m.room] == m {
+		delete(s.rooms, m.room)
+	}
+	was := !m.gone
+	m.gone = true
+	return was
+}
+
+// positions are the last known positions of the session's rooms.
+func (s *session) positions() map[string]wire.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]wire.Position{}
+	for room, p := range s.resumed {
+		all[room] = p
+	}
+	for room, m := range s.rooms {
+		if m.joined {
+			all[room] = m.known
+		}
+	}
+	return all
+}
+
+func (s *session) event(kind, reason string) wire.SessionEvent {
+	return wire.SessionEvent{
+		ID: newUUID(), Session: s.id, Player: s.player.ID, Name: s.player.Name, Guest: s.player.Guest,
+		Gateway: s.g.cfg.ID, Kind: kind, Address: s.address.String(), Reason: reason, At: time.Now().UnixMilli(),
+	}
+}

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"tickcast/fanout"
+	"tickcast/wire"
+)
+
+const (
+	// syncRetryFirst is the pause after an owner did not answer, doubled up to
+	// syncRetryMost. A takeover lasts a few hundred milliseconds.
+	syncRetryFirst = 50 * time.Millisecond
+	syncRetryMost  = time.Second
+	// unknownTimes an owner must deny a room that the directory has: one that was deposed
+	// may not know the room yet.
+	unknownTimes = 3
+)
+
+// syncing is what a feed wants to know from the owner. One request is under way
+// at a time. Owned by the feed's run.
+type syncing struct {
+	snapshot bool   // the whole state
+	replace  bool   // updates are lost: the snapshot replaces the copy
+	unsure   bool   // the room may be another one: nothing is applied until the snapshot is there
+	since    bool   // updates behind the newest
+	behind   uint64 // updates behind this for clients that resume; 0 for none
+
+	asking  bool
+	retryAt time.Time
+	wait    time.Duration
+	unknown int
+	asked   time.Time // when the newest snapshot was asked for
+}
+
+// doubt asks for the state before anything else is believed.
+func (y *syncing) doubt() { y.unsure, y.snapshot = true, true }
+
+// doubtful reports whether updates cannot be applied.
+func (y *syncing) doubtful() bool { return y.unsure || y.replace }
+
+// synchronise asks the owner for what is missing. It returns when to try again,
+// zero if an event will tell.
+func (f *feed) synchronise(ctx context.Context, now time.Time) time.Time {
+	y := &f.sync
+	if y.asking || f.ended || !(y.snapshot || y.since || y.behind > 0) {
+		return time.Time{}
+	}
+	if now.Before(y.retryAt) {
+		return y.retryAt
+	}
+	y.asking = true
+	switch {
+	case y.snapshot || f.copy.log == "":
+		y.asked = now
+		f.ask(ctx, wire.Ask{Op: wire.AskSnapshot}, f.gotSnapshot)
+	case y.behind > 0:
+		from := y.behind
+		f.ask(ctx, wire.Ask{Op: wire.AskSince, Seq: from - 1}, func(r wire.AskReply, err error, now time.Time) {
+			f.gotOlder(from-1, r, err, now)
+		})
+	default:
+		from := f.copy.seq
+		f.ask(ctx, wire.Ask{Op: wire.AskSince, Seq: from}, func(r wire.AskReply, err error, now time.Time) {
+			f.gotNewer(r, err, now)
+		})
+	}
+	return time.Time{}
+}
+
+// failed takes note of a request that brought nothing. It reports whether err is one.
+func (f *feed) failed(err error, now time.Time) bool {
+	y := &f.sync
+	y.asking = false
+	if err == nil {
+		y.wait, y.unknown = 0, 0
+		return false
+	}
+	y.wait = min(max(2*y.wait, syncRetryFirst), syncRetryMost)
+	y.retryAt = now.Add(y.wait)
+	if isCode(err, wire.CodeUnknownRoom) {
+		y.unknown++
+		if _, open := f.g.directory.room(f.room); !open || y.unknown >= unknownTimes {
+			f.ended = true
+		}
+	}
+	return true
+}
+
+// gotSnapshot takes the whole state.
+func (f *feed) gotSnapshot(r wire.AskReply, err error, now time.Time) {
+	if f.failed(err, now) {
+		return
+	}
+	c, y := &f.copy, &f.sync
+	replace := y.replace
+	*y = syncing{since: y.since, behind: y.behind, asked: y.asked}
+	switch {
+	case c.log != r.Log:
+		y.behind = 0
+		f.start(r)
+	case r.Seq < c.seq && r.Epoch > c.speaker:
+		f.start(r) // the log lost its tail, and numbers are used again
+	case replace && r.Seq > c.seq:
+		f.start(r)
+	case r.Seq > c.seq:
+		next := snapshotOf(r)
+		c.next, y.since = &next, true
+	default:
+		c.adopt(snapshotOf(r))
+	}
+	f.takeEarly()
+}
+
+// gotNewer takes the updates behind the newest.
+func (f *feed) gotNewer(r wire.AskReply, err error, now time.Time) {
+	if f.failed(err, now) || f.otherLog(r) {
+		return
+	}
+	c, y := &f.copy, &f.sync
+	y.since = false
+	switch {
+	case r.Seq < c.seq && r.Epoch > c.speaker:
+		y.snapshot = true // judged there
+		return
+	case r.Lost && r.Seq > c.seq:
+		y.snapshot, y.replace = true, true
+		return
+	}
+	c.epoch = max(c.epoch, r.Epoch)
+	for _, u := range r.Updates {
+		if u.Seq == c.seq+1 {
+			f.publish(wire.OutHeader{Epoch: r.Epoch, Seq: u.Seq, Time: u.Time}, u.Message)
+		}
+	}
+	f.takeEarly()
+	if len(c.early) > 0 {
+		y.since = true
+		y.retryAt = now.Add(syncRetryFirst) // the owner that answered was behind
+	}
+}
+
+// gotOlder takes updates from before the ring's start, for clients that resume
+// from there. The ring is made again around them: who has them already is not
+// concerned, as a connection is only sent what lies behind its place.
+func (f *feed) gotOlder(from uint64, r wire.AskReply, err error, now time.Time) {
+	if f.failed(err, now) || f.otherLog(r) {
+		return
+	}
+	c := &f.copy
+	f.sync.behind = 0
+	if r.Lost || len(r.Updates) == 0 || r.Seq < c.seq {
+		c.oldest = max(c.oldest, from+1)
+		return
+	}
+	f.topic.Reset(from)
+	c.tick, c.tickSeq = 0, 0
+	for _, u := range r.Updates {
+		h := wire.OutHeader{Epoch: r.Epoch, Seq: u.Seq, Time: u.Time}
+		if u.Seq > c.seq {
+			f.publish(h, u.Message)
+			continue
+		}
+		f.topic.Update(u.Seq, fanout.NewFrame(u.Message))
+		c.times[u.Seq%ringUpdates] = u.Time
+	}
+	f.takeEarly()
+}
+
+func (f *feed) otherLog(r wire.AskReply) bool {
+	if r.Log == f.copy.log {
+		return false
+	}
+	f.sync.doubt()
+	return true
+}

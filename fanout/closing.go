@@ -121,13 +121,16 @@ func (c *Conn) kill() {
 	if c.parting != nil {
 		c.parting.timer.Stop()
 	}
-	if c.done != nil {
-		close(c.done)
-	}
 	c.mu.Unlock()
 	// Outside mu, as closing TLS sends an alert. From flagDead on nobody uses the descriptor.
 	_ = c.nc.Close()
 	c.hub.remove(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flags |= flagGone
+	if c.done != nil {
+		close(c.done)
+	}
 }
 
 func (c *Conn) isClosing() bool {

@@ -17,7 +17,8 @@ const (
 	flagBehind                        // the socket refused bytes and has not caught up yet
 	flagClosing                       // a close frame is queued: nothing is queued behind it
 	flagParted                        // the close frame is out
-	flagDead                          // the socket is closed; its descriptor must not be used
+	flagDead                          // the socket is closed or being closed; its descriptor must not be used
+	flagGone                          // the hub has forgotten it
 )
 
 // Conn is one client's WebSocket. All methods may be called concurrently, except
@@ -69,13 +70,14 @@ func (c *Conn) Send(f *Frame) error {
 	return err
 }
 
-// Done is closed when the connection is dead: nothing can be read or sent.
+// Done is closed when the connection is dead: nothing can be read or sent, and
+// the hub has forgotten it.
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done == nil {
 		c.done = make(chan struct{})
-		if c.flags&flagDead != 0 {
+		if c.flags&flagGone != 0 {
 			close(c.done)
 		}
 	}

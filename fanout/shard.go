@@ -86,13 +86,13 @@ func (s *shard) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.kick:
-			s.sweep(time.Now())
+			s.sweep(time.Now().UnixNano())
 		}
 	}
 }
 
-// sweep flushes every dirty part once.
-func (s *shard) sweep(now time.Time) {
+// sweep flushes every dirty part once. now is in Unix nanoseconds.
+func (s *shard) sweep(now int64) {
 	s.mu.Lock()
 	s.parts, s.dirty = s.dirty, s.parts[:0]
 	for _, p := range s.parts {
@@ -107,7 +107,7 @@ func (s *shard) sweep(now time.Time) {
 
 // flush writes what p's topic has published since the last time. Connections
 // that keep up have the same cursor and get the same bytes, joined once.
-func (s *shard) flush(p *part, now time.Time) {
+func (s *shard) flush(p *part, now int64) {
 	pass := s.prepare(p)
 	s.subs = p.copyTo(s.subs[:0])
 	for _, sub := range s.subs {
@@ -151,13 +151,13 @@ func (s *shard) prepare(p *part) pass {
 }
 
 // visit writes to one connection what is due. The caller holds its mu.
-func (s *shard) visit(sub *subscription, ps *pass, now time.Time) outcome {
+func (s *shard) visit(sub *subscription, ps *pass, now int64) outcome {
 	c := sub.conn
 	if sub.gone || c.flags&flagDead != 0 {
 		return idle
 	}
 	if c.flags&flagArmed != 0 {
-		if now.UnixNano()-c.moved > int64(s.hub.cfg.StallTimeout) {
+		if now-c.moved > int64(s.hub.cfg.StallTimeout) {
 			c.closeSlow(SlowStall)
 		}
 		return idle

@@ -72,7 +72,7 @@ func (c *Conn) detach(s *subscription) {
 // anything but cannot be written to at this moment: without the non-blocking way
 // a goroutine writes. The caller holds mu and ends the subscription.
 func (c *Conn) keepDue(s *subscription) {
-	if c.flags&(flagRaw|flagBehind) != 0 || !s.live {
+	if c.flags&(flagRaw|flagBehind) != 0 {
 		return
 	}
 	b := c.hub.borrow()

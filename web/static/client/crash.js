@@ -49,7 +49,9 @@ const HISTORY = 50;
  * @property {number | null} end
  * @property {Settings} settings
  * @property {Settings | null} nextSettings
- * @property {Fairness} fairness
+ * @property {Fairness} fairness of the round
+ * @property {{chain: number, commitment?: string, salt?: string, salt_source?: string} | null} nextChain a chain that was
+ *   committed to and not begun
  * @property {{count: number, stake: number, paid: number, top: ListedBet[]}} bets
  * @property {{count: number, stake: number}} nextBets
  * @property {PastRound[]} history newest first
@@ -90,6 +92,7 @@ export function timeOf(centi) {
  * @returns {CrashState}
  */
 export function open(view, you) {
+  const top = view.bets?.top ?? [];
   return {
     uuid: view.uuid,
     name: view.name,
@@ -101,10 +104,11 @@ export function open(view, you) {
     settings: view.settings,
     nextSettings: view.next_settings ?? null,
     fairness: view.fairness,
-    bets: { count: 0, stake: 0, paid: 0, ...view.bets, top: view.bets?.top ?? [] },
+    nextChain: null,
+    bets: { count: 0, stake: 0, paid: 0, ...view.bets, top },
     nextBets: { count: 0, stake: 0, ...view.next_bets },
     history: view.history ?? [],
-    outs: [],
+    outs: top.filter((/** @type {ListedBet} */ b) => b.centi).map((/** @type {ListedBet} */ b) => ({ ...b, auto: false })),
     own: ownFrom(you),
   };
 }
@@ -155,9 +159,9 @@ export function reduce(s, ev, me) {
     case 'settings':
       return { ...s, nextSettings: ev.next_settings ?? null };
     case 'commit':
-      return { ...s, fairness: { ...s.fairness, next: { chain: ev.chain, commitment: ev.commitment } } };
+      return { ...s, nextChain: { chain: ev.chain, commitment: ev.commitment } };
     case 'salt':
-      return { ...s, fairness: { ...s.fairness, next: { chain: ev.chain, salt: ev.salt, salt_source: ev.salt_source } } };
+      return { ...s, nextChain: { ...s.nextChain, chain: ev.chain, salt: ev.salt, salt_source: ev.salt_source } };
   }
   return s;
 }
@@ -178,6 +182,7 @@ function phase(s, ev) {
         settings: ev.settings ?? s.settings,
         nextSettings: ev.settings && ev.settings.version >= (s.nextSettings?.version ?? 0) ? null : s.nextSettings,
         fairness: ev.fairness ?? s.fairness,
+        nextChain: s.nextChain && ev.fairness && ev.fairness.chain >= s.nextChain.chain ? null : s.nextChain,
         bets: { count: 0, stake: 0, paid: 0, top: [] },
         nextBets: { count: 0, stake: 0 },
         outs: [],

@@ -34,6 +34,8 @@ export const CASHIER = '_';
 
 /** Close code of this client when it saw a gap: a code that advises to come back. */
 const GAP = 4000;
+/** Close code of this client when it wants to say hello again. */
+const RENEW = 4001;
 /** How long a chat line may take to come back. */
 const CHAT_MS = 6000;
 /** Wait before a join that was refused for the moment is tried again. */
@@ -127,6 +129,12 @@ export class Client extends Emitter {
    */
   wake() {
     if (this.status.state === 'waiting' && !this.told) this.#dial();
+  }
+
+  /** Says hello again with what token gives by now, as after a loss: the player has another name, say. */
+  renew() {
+    this.link?.drop(RENEW, 'renewed');
+    this.wake();
   }
 
   /** Ends the connection for good. Commands without an answer are rejected with `closed`. */

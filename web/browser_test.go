@@ -1,0 +1,145 @@
+package web_test
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"tickcast/web"
+)
+
+// patience bounds every wait of a browser test. It is long because nothing here
+// measures speed; a healthy run needs a fraction of it.
+const patience = 60 * time.Second
+
+// chromium finds the browser or skips the test, which under CI is a failure.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if name == "" {
+			continue
+		}
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("no Chromium on this machine (apt-get install chromium, or set CHROMIUM)")
+	}
+	t.Skip("SKIPPED: no Chromium on this machine (apt-get install chromium, or set CHROMIUM)")
+	return ""
+}
+
+// tab is a page of a browser of its own.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// newTab opens a browser with a window of the given size in CSS pixels and closes
+// it with the test. What the page throws or logs as an error fails the test.
+func newTab(t *testing.T, width, height int) *tab {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium(t)),
+		chromedp.WindowSize(width, height),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
+	ctx, cancelAllocator := chromedp.NewExecAllocator(t.Context(), options...)
+	ctx, cancelTab := chromedp.NewContext(ctx)
+	b := &tab{t: t, ctx: ctx}
+	t.Cleanup(cancelAllocator)
+	t.Cleanup(cancelTab)
+	// The browser ends with the context of the first action, so this one has no timeout of its own.
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
+		t.Fatalf("start the browser: %v", err)
+	}
+	messages := chromedp.Console(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.listen(messages)
+	}()
+	t.Cleanup(func() {
+		cancelTab()
+		<-done
+	})
+	return b
+}
+
+// listen fails the test for what a developer would see in red. Entries of the
+// browser itself (a refused connection, say) are part of what tests provoke.
+func (b *tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for m, err := range messages {
+		if err != nil {
+			return
+		}
+		if m.IsException() || m.Type == chromedp.ConsoleError && m.Source == "" {
+			b.t.Errorf("the page complained: %s", m.Text)
+		}
+		if m.Source == "security" {
+			b.t.Errorf("the browser blocked something: %s", m.Text)
+		}
+	}
+}
+
+// do runs actions, or fails the test.
+func (b *tab) do(why string, actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	run(b, why, chromedp.Steps(actions...))
+}
+
+// until polls an expression of the page until it is true.
+func (b *tab) until(why, expression string) {
+	b.t.Helper()
+	run(b, why, chromedp.Poll[chromedp.Void](expression,
+		chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(20*time.Millisecond)))
+}
+
+// eval evaluates an expression in a page and waits for it if it is a promise.
+func eval[T any](b *tab, why, expression string) T {
+	b.t.Helper()
+	return run(b, why, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// run runs an action, or fails the test.
+func run[T any](b *tab, why string, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatalf("%s: %v", why, err)
+	}
+	return v
+}
+
+// files serves the player's files and, below /testdata/, the modules of the tests.
+func files() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("/", web.Player())
+	data := http.FileServer(http.Dir("testdata"))
+	mux.Handle("/testdata/", http.StripPrefix("/testdata/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		data.ServeHTTP(w, r)
+	})))
+	return mux
+}
+
+// serve starts a server for the length of the test.
+func serve(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}

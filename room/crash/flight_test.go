@@ -16,64 +16,40 @@ type flightBet struct {
 	centi  int64
 }
 
-func TestForcedCashOuts(t *testing.T) {
-	tests := []struct {
-		name     string
-		settings string
-		low      int64 // of the crash point
-		bets     []flightBet
-	}{
+// forcedCase is a flight with limits. Its crash point is exactly point, or far
+// beyond everything if that is 0.
+type forcedCase struct {
+	name     string
+	settings string
+	point    int64
+	bets     []flightBet
+}
+
+func TestPlayersLimitAndCap(t *testing.T) {
+	checkForced(t, []forcedCase{
 		{
-			"a player's only bet, exactly at the limit", `{"max_win":3000}`, 1000,
+			"a player's only bet, exactly at the limit", `{"max_win":3000}`, 0,
 			[]flightBet{{"alice", 0, 1000, 0, 300}, {"bob", 0, 100, 500, 500}},
 		}, {
-			"a limit between two readings rounds down", `{"max_win":1999}`, 1000,
+			"a limit between two readings rounds down", `{"max_win":1999}`, 0,
 			[]flightBet{{"alice", 0, 700, 0, 285}}, // 285 pays 1995, 286 would pay 2002
 		}, {
-			"a target below the limit comes first", `{"max_win":3000}`, 1000,
+			"a target below the limit comes first", `{"max_win":3000}`, 0,
 			[]flightBet{{"alice", 0, 1000, 299, 299}},
 		}, {
-			"a target above the limit never comes", `{"max_win":3000}`, 1000,
+			"a target above the limit never comes", `{"max_win":3000}`, 0,
 			[]flightBet{{"alice", 0, 1000, 301, 300}},
 		}, {
-			"both bets of a player count together", `{"max_win":3000}`, 1000,
+			"both bets of a player count together", `{"max_win":3000}`, 0,
 			[]flightBet{{"alice", 0, 1000, 0, 200}, {"alice", 1, 500, 0, 200}},
 		}, {
 			// 1000 at 1.50x leaves 1500 for the other 500.
-			"a cash-out of one bet raises the limit of the other", `{"max_win":3000}`, 1000,
+			"a cash-out of one bet raises the limit of the other", `{"max_win":3000}`, 0,
 			[]flightBet{{"alice", 0, 1000, 150, 150}, {"alice", 1, 500, 0, 300}},
 		}, {
 			// At 2.00x the target pays 2000; 1050 are left for 500, which is 2.10x.
-			"a target at the limit comes before the limit", `{"max_win":3050}`, 1000,
+			"a target at the limit comes before the limit", `{"max_win":3050}`, 0,
 			[]flightBet{{"alice", 1, 500, 0, 210}, {"alice", 0, 1000, 200, 200}},
-		}, {
-			"the round's limit forces the largest stake first", `{"max_round_win":6000}`, 1000,
-			// At 2.00x all three make 6000: 1500 goes for 3000, the rest can make 3000: 2.00x again,
-			// so 1000 goes for 2000 and 500 flies on until it makes the last 1000: 2.00x too.
-			[]flightBet{{"alice", 0, 500, 0, 200}, {"bob", 0, 1500, 0, 200}, {"carol", 0, 1000, 0, 200}},
-		}, {
-			// 3000 at stake: the limit is 2.03x (6090). There 1000 goes for 2030; 4069 are left for
-			// 2000, still 2.03x. Another 1000 goes for 2030; 2039 are left for 1000: still 2.03x.
-			"a limit that does not move takes the next", `{"max_round_win":6099}`, 1000,
-			[]flightBet{{"alice", 0, 1000, 0, 203}, {"bob", 0, 1000, 0, 203}, {"carol", 0, 1000, 0, 203}},
-		}, {
-			// 20,100 at stake and 40,399: the limit is 2.00x. The 20,000 go for 40,000; 399 are left
-			// for 100: it flies on to 3.99x.
-			"the others fly on", `{"max_round_win":40399}`, 1000,
-			[]flightBet{{"alice", 0, 100, 0, 399}, {"bob", 0, 20_000, 0, 200}},
-		}, {
-			// 30,200 at stake, limit 60,500: 2.00x. The first 10,000 goes for 20,000: 40,500 for
-			// 20,200 is 2.00x; the second: 20,500 for 10,200 is 2.00x; the third: 500 for 200 is 2.50x.
-			"ties are forced in log order, the rest flies on", `{"max_round_win":60500}`, 1000,
-			[]flightBet{
-				{"dora", 0, 200, 0, 250}, {"alice", 0, 10_000, 0, 200},
-				{"bob", 0, 10_000, 0, 200}, {"carol", 0, 10_000, 0, 200},
-			},
-		}, {
-			// 20,100 at stake, limit 40,350: 2.00x. alice goes for 20,000; 20,350 for 10,100 is 2.01x.
-			// There bob goes for 20,100; 250 for 100 is 2.50x.
-			"of equal stakes the first in the log is forced", `{"max_round_win":40350}`, 1000,
-			[]flightBet{{"dora", 0, 100, 0, 250}, {"alice", 0, 10_000, 0, 200}, {"bob", 0, 10_000, 0, 201}},
 		}, {
 			"a limit at the crash point is paid", `{"max_win":2000}`, 200,
 			[]flightBet{{"alice", 0, 1000, 0, 200}},
@@ -81,20 +57,54 @@ func TestForcedCashOuts(t *testing.T) {
 			"a limit above the crash point is not", `{"max_win":2010}`, 200,
 			[]flightBet{{"alice", 0, 1000, 0, 0}},
 		}, {
-			"the cap pays everything that still flies", `{"cap":500}`, 500,
+			"the cap pays everything that still flies", `{"cap":500}`, 0,
 			[]flightBet{{"alice", 0, 1000, 0, 500}, {"bob", 1, 300, 500, 500}, {"carol", 0, 100, 499, 499}},
 		},
-	}
+	})
+}
+
+func TestRoundLimit(t *testing.T) {
+	checkForced(t, []forcedCase{
+		{
+			"the round's limit forces the largest stake first", `{"max_round_win":6000}`, 0,
+			// At 2.00x all three make 6000: 1500 goes for 3000, the rest can make 3000: 2.00x again,
+			// so 1000 goes for 2000 and 500 flies on until it makes the last 1000: 2.00x too.
+			[]flightBet{{"alice", 0, 500, 0, 200}, {"bob", 0, 1500, 0, 200}, {"carol", 0, 1000, 0, 200}},
+		}, {
+			// 3000 at stake: the limit is 2.03x (6090). There 1000 goes for 2030; 4069 are left for
+			// 2000, still 2.03x. Another 1000 goes for 2030; 2039 are left for 1000: still 2.03x.
+			"a limit that does not move takes the next", `{"max_round_win":6099}`, 0,
+			[]flightBet{{"alice", 0, 1000, 0, 203}, {"bob", 0, 1000, 0, 203}, {"carol", 0, 1000, 0, 203}},
+		}, {
+			// 20,100 at stake and 40,399: the limit is 2.00x. The 20,000 go for 40,000; 399 are left
+			// for 100: it flies on to 3.99x.
+			"the others fly on", `{"max_round_win":40399}`, 0,
+			[]flightBet{{"alice", 0, 100, 0, 399}, {"bob", 0, 20_000, 0, 200}},
+		}, {
+			// 30,200 at stake, limit 60,500: 2.00x. The first 10,000 goes for 20,000: 40,500 for
+			// 20,200 is 2.00x; the second: 20,500 for 10,200 is 2.00x; the third: 500 for 200 is 2.50x.
+			"ties are forced in log order, the rest flies on", `{"max_round_win":60500}`, 0,
+			[]flightBet{
+				{"dora", 0, 200, 0, 250}, {"alice", 0, 10_000, 0, 200},
+				{"bob", 0, 10_000, 0, 200}, {"carol", 0, 10_000, 0, 200},
+			},
+		}, {
+			// 20,100 at stake, limit 40,350: 2.00x. alice goes for 20,000; 20,350 for 10,100 is 2.01x.
+			// There bob goes for 20,100; 250 for 100 is 2.50x.
+			"of equal stakes the first in the log is forced", `{"max_round_win":40350}`, 0,
+			[]flightBet{{"dora", 0, 100, 0, 250}, {"alice", 0, 10_000, 0, 200}, {"bob", 0, 10_000, 0, 201}},
+		},
+	})
+}
+
+func checkForced(t *testing.T, tests []forcedCase) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			high := tt.low
-			if tt.low == 1000 {
-				high = 100_000
+			chains := crashingAt(1000, 100_000, 100_000)
+			if tt.point != 0 {
+				chains = crashingAt(tt.point, tt.point, 100_000)
 			}
-			tb := newTable(t, crashingAt(tt.low, high, 100_000), tt.settings)
-			if tt.low == 500 {
-				tb = newTable(t, crashingAt(500, 500, 500), tt.settings)
-			}
+			tb := newTable(t, chains, tt.settings)
 			tb.untilPhase(phaseBetting)
 			placed := make([]*bet, len(tt.bets))
 			for i, b := range tt.bets {

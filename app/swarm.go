@@ -26,9 +26,7 @@ func newSwarm() *cobra.Command {
 		Short: "Let bots play, and judge whether everybody saw the same",
 		Long: `Lets bots join rooms, bet, cash out and reconnect, and judges what they saw:
 whether every bot saw an identical sequence without a gap, whether each command had
-exactly one answer, and how long answers took. The exit code is 1 if a check failed.
-
-For a probability or rate, a negative value means never.`,
+exactly one answer, and how long answers took. The exit code is 1 if a check failed.`,
 		Example: `  tickcast swarm --bots 1000 --duration 30s
   tickcast swarm --url ws://a:8080 --url ws://b:8080 --room lobby,derby --json report.json`,
 		GroupID: "tools",
@@ -37,6 +35,7 @@ For a probability or rate, a negative value means never.`,
 			for i, u := range c.URLs {
 				c.URLs[i] = socketURL(u)
 			}
+			zeroIsNever(cmd.Flags(), &c.Behaviour)
 			if err := readTokens(&c, files.tokens, files.secret); err != nil {
 				return err
 			}
@@ -85,6 +84,19 @@ func addBehaviourFlags(f *pflag.FlagSet, b *loadtest.Behaviour) {
 	f.Float64Var(&b.ChatRate, "chat-rate", 0, "chat lines of a bot per minute")
 	f.DurationVar(&b.ReconnectEvery, "reconnect-every", 0, "mean time between reconnects of a bot (default 30s; negative: never)")
 	f.Float64Var(&b.MakeBeforeBreak, "make-before-break", 0.3, "share of reconnects that open the new connection first")
+}
+
+// zeroIsNever turns a chance or rate of zero on the command line into never: in
+// the swarm's configuration zero stands for the default.
+func zeroIsNever(f *pflag.FlagSet, b *loadtest.Behaviour) {
+	for name, field := range map[string]*float64{
+		"bet": &b.BetProbability, "second-bet": &b.SecondBetProbability, "early-bet": &b.EarlyBetProbability,
+		"auto": &b.AutoProbability, "cancel": &b.CancelProbability, "tap-rate": &b.TapRate, "make-before-break": &b.MakeBeforeBreak,
+	} {
+		if f.Changed(name) && *field == 0 {
+			*field = -1
+		}
+	}
 }
 
 func addThresholdFlags(f *pflag.FlagSet, t *loadtest.Thresholds) {

@@ -245,6 +245,16 @@ func TestRolesWork(t *testing.T) {
 		}
 	}
 
+	if v, err := bus.Fact(ctx, gateway, "seeded"); v != "" || err != nil {
+		t.Fatalf("a fact that nobody knows: %q, %v", v, err)
+	}
+	if err := bus.SetFact(ctx, room, "seeded", "yes"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := bus.Fact(ctx, gateway, "seeded"); v != "yes" || err != nil {
+		t.Fatalf("a fact: %q, %v", v, err)
+	}
+
 	feed, err := room.SubscribeSync(wire.FeedSubject(1))
 	if err != nil {
 		t.Fatal(err)

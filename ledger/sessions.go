@@ -8,33 +8,29 @@ import (
 )
 
 // ArchiveSessions stores session events. An event that is stored already is left
-// as it is, and one that cannot be stored is left out; the number of these is
-// returned.
-func (b *Book) ArchiveSessions(ctx context.Context, events []wire.SessionEvent) (skipped int, err error) {
+// as it is.
+func (b *Book) ArchiveSessions(ctx context.Context, events []wire.SessionEvent) error {
 	var r rows
 	for _, e := range events {
-		if !storableSession(e) {
-			skipped++
-			continue
-		}
 		r.add(e.ID, e.Session, e.Player, e.Name, flag(e.Guest), e.Gateway, e.Kind, e.Address, e.Reason, e.At)
 	}
 	begun, err := b.write.BeginTx(ctx, nil)
 	if err != nil {
-		return 0, fmt.Errorf("archive sessions: begin: %w", err)
+		return fmt.Errorf("archive sessions: begin: %w", err)
 	}
 	err = tx{begun, b.dialect}.insert(ctx, &r, `INSERT INTO sessions
 		(id, session, player, name, guest, gateway, kind, address, reason, at)`, `ON CONFLICT (id) DO NOTHING`)
 	if err != nil {
 		_ = begun.Rollback() // the first error says more
-		return 0, fmt.Errorf("archive sessions: %w", err)
+		return fmt.Errorf("archive sessions: %w", err)
 	}
 	if err := begun.Commit(); err != nil {
-		return 0, fmt.Errorf("archive sessions: commit: %w", err)
+		return fmt.Errorf("archive sessions: commit: %w", err)
 	}
-	return skipped, nil
+	return nil
 }
 
+// storableSession reports whether the database takes the event.
 func storableSession(e wire.SessionEvent) bool {
 	if e.ID == "" || !text(e.ID, maxIDBytes) || !text(e.Reason, maxReasonBytes) {
 		return false

@@ -1,0 +1,70 @@
+package ledger
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what a worker counts. Labels have few values, none of them a
+// player's or a room's.
+type metrics struct {
+	bookings   *prometheus.CounterVec // kind, outcome
+	malformed  *prometheus.CounterVec // stream
+	batchSize  prometheus.Histogram
+	batchTime  prometheus.Histogram
+	retries    prometheus.Counter
+	unanswered prometheus.Counter
+	lag        *prometheus.GaugeVec // stream
+	databaseUp prometheus.Gauge
+	queries    *prometheus.CounterVec // op, outcome
+	repairs    prometheus.Counter
+	cacheUp    prometheus.Gauge
+	dropped    prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string) prometheus.CounterOpts {
+		return prometheus.CounterOpts{Namespace: "tickcast", Subsystem: "ledger", Name: name, Help: help}
+	}
+	gauge := func(name, help string) prometheus.GaugeOpts {
+		return prometheus.GaugeOpts(counter(name, help))
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Namespace: "tickcast", Subsystem: "ledger", Name: name, Help: help, Buckets: buckets}
+	}
+	m := &metrics{
+		bookings: prometheus.NewCounterVec(counter("bookings_total",
+			"Bookings by kind and outcome: booked, repeated, or the code of the refusal."), []string{"kind", "outcome"}),
+		malformed: prometheus.NewCounterVec(counter("malformed_total",
+			"Messages that were dropped because they are no booking or session event, or can never be stored."), []string{"stream"}),
+		batchSize: prometheus.NewHistogram(histogram("batch_bookings",
+			"Bookings per transaction.", prometheus.ExponentialBuckets(1, 2, 10))),
+		batchTime: prometheus.NewHistogram(histogram("batch_seconds",
+			"Time from the begin of a transaction to its commit.", prometheus.ExponentialBuckets(0.0005, 2, 14))),
+		retries: prometheus.NewCounter(counter("batch_retries_total",
+			"Batches that were tried again because the database was unreachable or overloaded.")),
+		unanswered: prometheus.NewCounter(counter("results_failed_total",
+			"Results that the log did not take in time; their bookings are delivered again.")),
+		lag: prometheus.NewGaugeVec(gauge("lag_messages",
+			"Messages that wait in a stream or are being worked on."), []string{"stream"}),
+		databaseUp: prometheus.NewGauge(gauge("database_up", "Whether the last transaction succeeded.")),
+		queries:    prometheus.NewCounterVec(counter("queries_total", "Queries by operation and outcome."), []string{"op", "outcome"}),
+		repairs:    prometheus.NewCounter(counter("redis_repairs_total", "Times that the copy in Redis was made again from the book.")),
+		cacheUp:    prometheus.NewGauge(gauge("redis_up", "Whether the last write to Redis succeeded.")),
+		dropped: prometheus.NewCounter(counter("redis_dropped_total",
+			"Changes that were not copied because Redis was away too long; a repair follows.")),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{
+		m.bookings, m.malformed, m.batchSize, m.batchTime, m.retries, m.unanswered,
+		m.lag, m.databaseUp, m.queries, m.repairs, m.cacheUp, m.dropped,
+	} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics of the ledger: %w", err)
+		}
+	}
+	return m, nil
+}

@@ -14,12 +14,12 @@ import (
 	"tickcast/wire"
 )
 
-// Accept upgrades a request to a WebSocket. Options are those of
-// coder/websocket, but for compression, which is always off: frames are encoded
-// once for all. On an error the response has been written.
+// Accept upgrades a request to a WebSocket. Options are those of coder/websocket, but for
+// compression, which is always off: frames are encoded once for all. On an error the
+// response has been written.
 //
-// The caller reads from the connection (Conn.Read) until that fails; nothing
-// else notices that a client has gone.
+// The caller reads from the connection (Conn.Read) until that fails; nothing else notices
+// that a client has gone.
 func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o *websocket.AcceptOptions) (*Conn, error) {
 	if h.isStopped() {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
@@ -40,8 +40,8 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o *websocket.Accept
 	}
 	c := hj.conn
 	c.ws = ws
-	// Its finalizer would close what nobody closed. The two structs point at each other, and such a cycle with a finalizer
-	// is never collected.
+	// Its finalizer would close what nobody closed. The two structs point at each other,
+	// and such a cycle with a finalizer is never collected.
 	runtime.SetFinalizer(ws, nil)
 	ws.SetReadLimit(wire.MaxClientMessageBytes)
 	if err := h.add(c); err != nil {
@@ -51,8 +51,8 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o *websocket.Accept
 	return c, nil
 }
 
-// hijacker gives coder/websocket our connection and small buffers instead of
-// what net/http would.
+// hijacker gives coder/websocket our connection and small buffers instead of what
+// net/http would.
 type hijacker struct {
 	http.ResponseWriter
 	hub  *Hub
@@ -90,7 +90,8 @@ func (h *Hub) newConn(nc net.Conn) *Conn {
 		return c
 	}
 	if h.cfg.SendBuffer > 0 {
-		// An error leaves the system's buffer, which works, and shows on the first write if the socket is broken.
+		// An error leaves the system's buffer, which works, and shows on the first write
+		// if the socket is broken.
 		_ = tcp.SetWriteBuffer(h.cfg.SendBuffer)
 	}
 	if !rawSupported || h.cfg.PlainWrite {

@@ -3,14 +3,14 @@ package fanout
 // due is one frame that goes out next, and what changes once it has.
 type due struct {
 	frame  *Frame
-	sub    *subscription // of a letter: what it opens; otherwise nil means the only subscription, as in a shard's pass
+	sub    *subscription // nil: the only one; for a letter: the one that it opens
 	n      uint64        // number within its class: seq of an update, count of ticks or notices
 	class  class
 	letter bool // from the outbox
 }
 
-// batch is what goes out in one write. It is scratch memory: a shard has its
-// own, others borrow one from the hub.
+// batch is what goes out in one write. It is scratch memory: a shard has its own, others
+// borrow one from the hub.
 type batch struct {
 	due   []due
 	size  int
@@ -35,8 +35,8 @@ func (b *batch) add(d due) bool {
 	return true
 }
 
-// bytes returns the batch as one piece: a single frame as it is, several copied
-// behind each other. Valid until the next call.
+// bytes returns the batch as one piece: a single frame as it is, several copied behind
+// each other. Valid until the next call.
 func (b *batch) bytes() []byte {
 	if len(b.due) == 1 {
 		return b.due[0].frame.wire

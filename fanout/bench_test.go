@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 )
 
 // loopback connects n sockets to h without a handshake, which these tests are
@@ -58,6 +59,13 @@ func drainClient(nc net.Conn, arrived func(int)) {
 		if arrived(n); err != nil {
 			return
 		}
+	}
+}
+
+// A gateway holds tens of thousands of these.
+func TestSizePerConnection(t *testing.T) {
+	if n := unsafe.Sizeof(Conn{}) + unsafe.Sizeof(subscription{}); n > 320 {
+		t.Errorf("a connection in one topic takes %d bytes beside its socket and buffers", n)
 	}
 }
 

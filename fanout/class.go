@@ -1,7 +1,7 @@
 package fanout
 
-// class is what kind of frame goes out; it decides what may happen to the frame
-// when a client is slow, and is the label "class" of the frame counter.
+// class is what kind of frame goes out; it decides what may happen to the frame when a
+// client is slow, and is the label "class" of the frame counter.
 type class uint8
 
 const (
@@ -41,8 +41,8 @@ func (r DropReason) String() string {
 	}[r]
 }
 
-// SlowReason tells why this package closed a connection with
-// wire.CloseSlow. It is the label "reason" of tickcast_fanout_slow_closed_total.
+// SlowReason tells why this package closed a connection with wire.CloseSlow. It is the
+// label "reason" of tickcast_fanout_slow_closed_total.
 type SlowReason uint8
 
 // Reasons for closing a slow connection.

@@ -30,9 +30,9 @@ type parting struct {
 	timer  *time.Timer // ends the connection if nothing else does
 }
 
-// Close sends what is queued, then a close frame, and ends the connection when
-// the peer has answered it, or after Config.CloseTimeout. It does not wait;
-// see Done. The first call counts. The reason is cut to 123 bytes.
+// Close sends what is queued, then a close frame, and ends the connection when the peer
+// has answered it, or after Config.CloseTimeout. It does not wait; see Done. The first
+// call counts. The reason is cut to 123 bytes.
 func (c *Conn) Close(code wire.CloseCode, reason string) {
 	c.mu.Lock()
 	out := c.push() // what topics have due comes before the close frame if the socket takes it
@@ -47,8 +47,8 @@ func (c *Conn) Close(code wire.CloseCode, reason string) {
 	c.settle(out)
 }
 
-// Ended tells how the connection was closed: the code that was sent or received, 1006 if it
-// died without, and 0 while it lives.
+// Ended tells how the connection was closed: the code that was sent or received, 1006 if
+// it died without, and 0 while it lives.
 func (c *Conn) Ended() wire.CloseCode {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,8 +61,8 @@ func (c *Conn) Ended() wire.CloseCode {
 	return 0
 }
 
-// closeSlow closes a connection that does not keep up. The caller holds mu and
-// pushes afterwards, or is in a push.
+// closeSlow closes a connection that does not keep up. The caller holds mu and pushes
+// afterwards, or is in a push.
 func (c *Conn) closeSlow(r SlowReason) {
 	if c.flags&(flagClosing|flagDead) != 0 {
 		return
@@ -96,8 +96,9 @@ func closeFrame(code wire.CloseCode, reason string) *Frame {
 	return &Frame{wire: append(b, reason...), header: 2}
 }
 
-// endWriting tells the peer that nothing follows the close frame. Its own side
-// stays open, so that what it has sent meanwhile does not reset the connection before the frame was read.
+// endWriting tells the peer that nothing follows the close frame. Its own side stays
+// open, so that what it has sent meanwhile does not reset the connection before the frame
+// was read.
 func (c *Conn) endWriting() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		// An error means that the connection is gone, which the reader finds out.
@@ -122,7 +123,8 @@ func (c *Conn) kill() {
 		c.parting.timer.Stop()
 	}
 	c.mu.Unlock()
-	// Outside mu, as closing TLS sends an alert. From flagDead on nobody uses the descriptor.
+	// Outside mu, as closing TLS sends an alert. From flagDead on nobody uses the
+	// descriptor.
 	_ = c.nc.Close()
 	c.hub.remove(c)
 	c.mu.Lock()
@@ -150,11 +152,12 @@ func refuse(kind websocket.MessageType, p []byte) (wire.CloseCode, string) {
 	return 0, ""
 }
 
-// readEnded ends the connection after Read met err, or refused a message (nil), and
-// makes the error that Read returns.
+// readEnded ends the connection after Read met err, or refused a message (nil), and makes
+// the error that Read returns.
 func (c *Conn) readEnded(ctx context.Context, err error) error {
 	if err != nil && c.remote == nil && websocket.CloseStatus(err) == -1 {
-		// A broken frame. coder/websocket has sent a close frame for most, not for all; the first counts.
+		// A broken frame. coder/websocket has sent a close frame for most, not for all;
+		// the first counts.
 		c.Close(closeProtocolError, "broken frame")
 	}
 	if c.remote == nil && c.isClosing() {
@@ -175,8 +178,8 @@ func (c *Conn) readEnded(ctx context.Context, err error) error {
 	return fmt.Errorf("fanout: read: %w", ErrClosed)
 }
 
-// linger discards what the peer still sends until it closes its side, so that
-// our close frame is not lost to a reset. The timer of the parting bounds it.
+// linger discards what the peer still sends until it closes its side, so that our close
+// frame is not lost to a reset. The timer of the parting bounds it.
 func (c *Conn) linger() {
 	var scrap [512]byte
 	for {

@@ -11,42 +11,40 @@ import (
 
 // Config configures a Hub. The zero Config works.
 type Config struct {
-	// Shards is the number of flushers. One flusher is one core: zero means
-	// GOMAXPROCS.
+	// Shards is the number of flushers. One flusher is one core: zero means GOMAXPROCS.
 	Shards int
-	// SendBuffer is the size of each socket's kernel send buffer in bytes. It
-	// bounds how stale what a stuck client has not read yet can be: a buffer
-	// that grows by itself holds half an hour of ticks. Zero means 64 KiB, negative leaves it to the
-	// system. The kernel doubles the value for its own bookkeeping.
+	// SendBuffer is the size of each socket's kernel send buffer in bytes. It bounds how
+	// stale what a stuck client has not read yet can be: a buffer that grows by itself
+	// holds half an hour of ticks. Zero means 64 KiB, negative leaves it to the system.
+	// The kernel doubles the value for its own bookkeeping.
 	SendBuffer int
-	// PlainWrite writes through each connection's own Write even where the
-	// non-blocking way on the descriptor is possible.
+	// PlainWrite writes through each connection's own Write even where the non-blocking
+	// way on the descriptor is possible.
 	PlainWrite bool
-	// OutboxFrames and OutboxBytes bound the own messages that wait for one
-	// connection. Zero means 64 frames and 512 KiB (a snapshot with its chat lines is
-	// tens of KiB).
+	// OutboxFrames and OutboxBytes bound the own messages that wait for one connection.
+	// Zero means 64 frames and 512 KiB (a snapshot with its chat lines is tens of KiB).
 	OutboxFrames int
 	OutboxBytes  int
 	// RingBytes bounds the updates that one topic keeps. Zero means 4 MiB.
 	RingBytes int
-	// NoticeFrames bounds the notices that one topic keeps for connections
-	// whose turn has not come. Zero means 64.
+	// NoticeFrames bounds the notices that one topic keeps for connections whose turn has
+	// not come. Zero means 64.
 	NoticeFrames int
-	// CloseTimeout bounds the end of a connection: sending what is queued, the
-	// close frame, and waiting for the peer's. Zero means 2 s.
+	// CloseTimeout bounds the end of a connection: sending what is queued, the close
+	// frame, and waiting for the peer's. Zero means 2 s.
 	CloseTimeout time.Duration
-	// LossWindow: a connection that falls off the ring of one topic twice
-	// within it is closed. Zero means 30 s.
+	// LossWindow: a connection that falls off the ring of one topic twice within it is
+	// closed. Zero means 30 s.
 	LossWindow time.Duration
-	// StallTimeout: a connection whose socket takes no byte for so long, though
-	// frames are due, is closed. Zero means 10 s. It is looked at when something
-	// is published, so there is no timer.
+	// StallTimeout: a connection whose socket takes no byte for so long, though frames
+	// are due, is closed. Zero means 10 s. It is looked at when something is published,
+	// so there is no timer.
 	StallTimeout time.Duration
-	// OnLost is called when a connection has fallen off the ring of a topic:
-	// the updates from to to were not sent and will not be. The connection has
-	// left the topic when it is called, and its socket takes bytes again; the caller sends a skip and joins it again
-	// with a snapshot. It runs in a goroutine of its own, which Hub.Run waits for. Nil means that such a
-	// connection is closed with wire.CloseSlow.
+	// OnLost is called when a connection has fallen off the ring of a topic: the updates
+	// from to to were not sent and will not be. The connection has left the topic when it
+	// is called, and its socket takes bytes again; the caller sends a skip and joins it
+	// again with a snapshot. It runs in a goroutine of its own, which Hub.Run waits for.
+	// Nil means that such a connection is closed with wire.CloseSlow.
 	OnLost func(c *Conn, t *Topic, from, to uint64)
 	// Metrics registers the counters. Nil keeps them unregistered.
 	Metrics prometheus.Registerer
@@ -54,19 +52,20 @@ type Config struct {
 
 // Bounds that are not configurable.
 const (
-	// readBufferBytes is the buffer for reading from a client; 4 KiB is what
-	// net/http would keep per connection.
+	// readBufferBytes is the buffer for reading from a client; 4 KiB is what net/http
+	// would keep per connection.
 	readBufferBytes = 512
-	// writeBufferBytes holds one control frame (at most 127 bytes), so that coder/websocket hands it over in one Write.
+	// writeBufferBytes holds one control frame (at most 127 bytes), so that
+	// coder/websocket hands it over in one Write.
 	writeBufferBytes = 128
 	// batchFrames and batchBytes bound what goes out in one write.
 	batchFrames = 128
 	batchBytes  = 32 << 10
-	// behindUpdates is how many updates late a connection without the
-	// non-blocking way must be to count as slow: a write in flight alone is no sign of it.
+	// behindUpdates is how many updates late a connection without the non-blocking way
+	// must be to count as slow: a write in flight alone is no sign of it.
 	behindUpdates = 16
-	// defaultRing is how many updates a topic keeps: as many as a new owner
-	// announces again, and some.
+	// defaultRing is how many updates a topic keeps: as many as a new owner announces
+	// again, and some.
 	defaultRing = 512
 	// maxTopics is how many topics a connection may have joined.
 	maxTopics = wire.MaxRoomsPerSession

@@ -21,8 +21,8 @@ const (
 	flagGone                          // the hub has forgotten it
 )
 
-// Conn is one client's WebSocket. All methods may be called concurrently, except
-// Read, which one goroutine calls until it returns an error.
+// Conn is one client's WebSocket. All methods may be called concurrently, except Read,
+// which one goroutine calls until it returns an error.
 type Conn struct {
 	hub    *Hub            // Static.
 	nc     net.Conn        // Static.
@@ -45,12 +45,12 @@ type Conn struct {
 	bound   any
 }
 
-// Send writes f, or queues it until the socket takes it. Own messages are never
-// skipped and keep their order; they go out between the frames of topics. The
-// frame may reach the socket before those of a topic that were published earlier.
+// Send writes f, or queues it until the socket takes it. Own messages are never skipped
+// and keep their order; they go out between the frames of topics. The frame may reach the
+// socket before those of a topic that were published earlier.
 //
-// The error is ErrClosed, or ErrOverflow, upon which the connection is closed
-// with wire.CloseSlow.
+// The error is ErrClosed, or ErrOverflow, upon which the connection is closed with
+// wire.CloseSlow.
 func (c *Conn) Send(f *Frame) error {
 	c.mu.Lock()
 	if c.flags&(flagClosing|flagDead) != 0 {
@@ -70,8 +70,8 @@ func (c *Conn) Send(f *Frame) error {
 	return err
 }
 
-// Done is closed when the connection is dead: nothing can be read or sent, and
-// the hub has forgotten it.
+// Done is closed when the connection is dead: nothing can be read or sent, and the hub
+// has forgotten it.
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,9 +84,9 @@ func (c *Conn) Done() <-chan struct{} {
 	return c.done
 }
 
-// Unsent returns the bytes that wait for this connection: queued here, and in
-// the kernel's send buffer without an acknowledgement where the system tells.
-// Frames of topics that are due but not begun do not count.
+// Unsent returns the bytes that wait for this connection: queued here, and in the
+// kernel's send buffer without an acknowledgement where the system tells. Frames of
+// topics that are due but not begun do not count.
 func (c *Conn) Unsent() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,8 +100,8 @@ func (c *Conn) Unsent() int {
 	return n
 }
 
-// Bind keeps a value of the caller's with the connection, so that OnLost can
-// find its session. It is meant to be called once, before the first Join.
+// Bind keeps a value of the caller's with the connection, so that OnLost can find its
+// session. It is meant to be called once, before the first Join.
 func (c *Conn) Bind(v any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,22 +118,22 @@ func (c *Conn) Bound() any {
 // RemoteAddr returns the address of the peer, which may be a proxy.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Read returns the next text message, at most wire.MaxClientMessageBytes of
-// UTF-8. Everything else ends the connection with the code of RFC 6455: a binary
-// message 1003, a longer one 1009, broken UTF-8 1007, a broken frame 1002. When ctx ends, the
-// connection is dropped at once, without a close frame.
+// Read returns the next text message, at most wire.MaxClientMessageBytes of UTF-8.
+// Everything else ends the connection with the code of RFC 6455: a binary message 1003, a
+// longer one 1009, broken UTF-8 1007, a broken frame 1002. When ctx ends, the connection
+// is dropped at once, without a close frame.
 //
-// The caller goes on reading after Close, until Read returns an error: only so
-// the close handshake is completed. The error carries a websocket.CloseError
-// if a close frame was sent or received (see websocket.CloseStatus).
+// The caller goes on reading after Close, until Read returns an error: only so the close
+// handshake is completed. The error carries a websocket.CloseError if a close frame was
+// sent or received (see websocket.CloseStatus).
 func (c *Conn) Read(ctx context.Context) (websocket.MessageType, []byte, error) {
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, c.kill)
 		defer stop()
 	}
 	for {
-		// The context goes no further: coder/websocket would set up an AfterFunc
-		// for each header and each payload.
+		// The context goes no further: coder/websocket would set up an AfterFunc for each
+		// header and each payload.
 		kind, p, err := c.ws.Read(context.Background())
 		if err != nil {
 			return 0, nil, c.readEnded(ctx, err)

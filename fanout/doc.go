@@ -1,31 +1,29 @@
-// Package fanout holds a gateway's sockets and brings one encoded frame to many
-// of them.
+// Package fanout holds a gateway's sockets and brings one encoded frame to many of them.
 //
-// Role: the lower half of the edge. It knows WebSockets and bytes; it knows
-// nothing of rooms, players, JSON or NATS. coder/websocket does the handshake, reads,
-// and control frames; this package owns the connection beneath it and writes
-// everything.
+// Role: the lower half of the edge. It knows WebSockets and bytes; it knows nothing of
+// rooms, players, JSON or NATS. coder/websocket does the handshake, reads, and control
+// frames; this package owns the connection beneath it and writes everything.
 //
-// Nouns: a Frame is a text frame encoded once. A Topic keeps a ring of numbered
-// updates, the newest tick and a few notices. A Conn is one client; its place in
-// a topic is a cursor, not a queue. The Hub has as many flushers as cores; each
-// walks its share of a topic's connections when something was published and writes with one non-blocking
-// system call per connection. What the socket does not take waits: the cursor
-// stays where it is, and a goroutine that exists only while there is a backlog waits for the kernel.
+// Nouns: a Frame is a text frame encoded once. A Topic keeps a ring of numbered updates,
+// the newest tick and a few notices. A Conn is one client; its place in a topic is a
+// cursor, not a queue. The Hub has as many flushers as cores; each walks its share of a
+// topic's connections when something was published and writes with one non-blocking
+// system call per connection. What the socket does not take waits: the cursor stays where
+// it is, and a goroutine that exists only while there is a backlog waits for the kernel.
 //
-// Ownership: Conn.mu guards what goes to one socket and is held during a
-// non-blocking write. Topic.mu guards a topic's frames. Locks are taken in the
-// order Conn, then Topic, part or Hub; callbacks run without any.
+// Ownership: Conn.mu guards what goes to one socket and is held during a non-blocking
+// write. Topic.mu guards a topic's frames. Locks are taken in the order Conn, then Topic,
+// part or Hub; callbacks run without any.
 //
-// Guarantees: frames are whole, control frames come between them, and no data
-// frame follows a close frame. Updates of a topic reach a connection in order, without gap or
-// repetition, or the caller is told which range is lost. Own messages keep their order and are
-// never left out while the connection lives. A client that does not read delays
+// Guarantees: frames are whole, control frames come between them, and no data frame
+// follows a close frame. Updates of a topic reach a connection in order, without gap or
+// repetition, or the caller is told which range is lost. Own messages keep their order
+// and are never left out while the connection lives. A client that does not read delays
 // nobody else and costs no memory beyond a bounded outbox.
 //
 // Non-guarantees: bytes given to the kernel may never arrive. Ticks and notices may be
 // left out, and own messages may overtake frames of topics. Nothing is sent twice.
 //
-// Limits: wire.MaxClientMessageBytes per message from a client,
-// wire.MaxRoomsPerSession topics per connection, the bounds of Config.
+// Limits: wire.MaxClientMessageBytes per message from a client, wire.MaxRoomsPerSession
+// topics per connection, the bounds of Config.
 package fanout

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// arm starts the goroutine that brings out the backlog; only connections with
-// one have it. The caller holds mu, and flagArmed is not set.
+// arm starts the goroutine that brings out the backlog; only connections with one have
+// it. The caller holds mu, and flagArmed is not set.
 func (c *Conn) arm() {
 	work := c.drain
 	if c.flags&flagRaw == 0 {
@@ -17,8 +17,8 @@ func (c *Conn) arm() {
 	c.hub.spawn(work)
 }
 
-// drain waits in the runtime's poller until the kernel takes bytes again, as
-// often as needed, and writes the backlog.
+// drain waits in the runtime's poller until the kernel takes bytes again, as often as
+// needed, and writes the backlog.
 func (c *Conn) drain() {
 	c.hub.metrics.blocked.Inc()
 	defer c.hub.metrics.blocked.Dec()
@@ -45,8 +45,8 @@ func (c *Conn) drain() {
 	c.settle(out)
 }
 
-// pump writes what is due through the connection's own Write, which blocks, and
-// goes away when nothing is due.
+// pump writes what is due through the connection's own Write, which blocks, and goes away
+// when nothing is due.
 func (c *Conn) pump() {
 	b := c.hub.borrow()
 	defer c.hub.giveBack(b)
@@ -70,8 +70,8 @@ func (c *Conn) pump() {
 	}
 }
 
-// load takes what is due for one Write. Without anything it disarms the
-// connection, and parted tells that the close frame is out.
+// load takes what is due for one Write. Without anything it disarms the connection, and
+// parted tells that the close frame is out.
 func (c *Conn) load(b *batch) (p []byte, parted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,8 +94,8 @@ func (c *Conn) load(b *batch) (p []byte, parted bool) {
 	return p, false
 }
 
-// late reports whether some topic went on by many updates while a write was in
-// flight. The caller holds mu.
+// late reports whether some topic went on by many updates while a write was in flight.
+// The caller holds mu.
 func (c *Conn) late() bool {
 	for s := c.subs; s != nil; s = s.next {
 		if s.live && s.topic.Newest() > s.cur.seq+behindUpdates {

@@ -2,25 +2,23 @@ package fanout
 
 import "encoding/binary"
 
-// First bytes of the frames of a server: FIN and the opcode. They are never
-// masked (RFC 6455, 5.1).
+// First bytes of the frames of a server: FIN and the opcode. They are never masked (RFC
+// 6455, 5.1).
 const (
 	headText  = 0x80 | 0x1
 	headClose = 0x80 | 0x8
 	headPong  = 0x80 | 0xa
-
-	opcodeMask = 0x0f
 )
 
-// Frame is a WebSocket text frame of a server, encoded once. It is immutable and
-// shared: the same bytes are written to every socket.
+// Frame is a WebSocket text frame of a server, encoded once. It is immutable and shared:
+// the same bytes are written to every socket.
 type Frame struct {
 	wire   []byte // header and payload
 	header uint8  // length of the header in bytes
 }
 
-// NewFrame encodes payload, which must be UTF-8, as one unfragmented text frame.
-// The payload is copied.
+// NewFrame encodes payload, which must be UTF-8, as one unfragmented text frame. The
+// payload is copied.
 func NewFrame(payload []byte) *Frame {
 	b := make([]byte, 0, 10+len(payload))
 	switch n := len(payload); {

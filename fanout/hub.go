@@ -37,8 +37,8 @@ func NewHub(cfg Config) *Hub {
 	return h
 }
 
-// Run flushes topics until ctx ends. Then it drops every connection, without
-// close frames (close them before), and returns when its goroutines have, with nil.
+// Run flushes topics until ctx ends. Then it drops every connection, without close frames
+// (close them before), and returns when its goroutines have, with nil.
 func (h *Hub) Run(ctx context.Context) error {
 	var flushers sync.WaitGroup
 	for _, s := range h.shards {
@@ -57,8 +57,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// Topic returns the topic of that name, making it if there is none. size is how
-// many updates a new one keeps; zero means 512.
+// Topic returns the topic of that name, making it if there is none. size is how many
+// updates a new one keeps; zero means 512.
 func (h *Hub) Topic(name string, size int) *Topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,8 +117,8 @@ func (h *Hub) remove(c *Conn) {
 	h.metrics.connections[c.way()].Dec()
 }
 
-// spawn starts a goroutine that Run waits for. After Run has ended its
-// connections are dropped, and there is nothing left to do.
+// spawn starts a goroutine that Run waits for. After Run has ended its connections are
+// dropped, and there is nothing left to do.
 func (h *Hub) spawn(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,8 +6,8 @@ import "errors"
 var (
 	// ErrClosed tells that the connection has ended or is about to.
 	ErrClosed = errors.New("fanout: connection is closed")
-	// ErrOverflow tells that the outbox is full. The connection is being closed
-	// with wire.CloseSlow.
+	// ErrOverflow tells that the outbox is full. The connection is being closed with
+	// wire.CloseSlow.
 	ErrOverflow = errors.New("fanout: outbox is full")
 )
 
@@ -18,8 +18,8 @@ type letter struct {
 	class class
 }
 
-// outbox holds own messages, pongs and the close frame, in order, while a connection's socket
-// takes nothing. It is empty, without memory of its own, for all others.
+// outbox holds own messages, pongs and the close frame, in order, while a connection's
+// socket takes nothing. It is empty, without memory of its own, for all others.
 type outbox struct {
 	letters []letter
 	bytes   int
@@ -43,8 +43,8 @@ func (o *outbox) pop(n int) {
 	o.letters = o.letters[n:]
 }
 
-// replacePong puts a newer pong in the place of one that waits: only the latest
-// ping needs an answer (RFC 6455, 5.5.3), so that a client cannot fill the outbox with pings.
+// replacePong puts a newer pong in the place of one that waits: only the latest ping
+// needs an answer (RFC 6455, 5.5.3), so that a client cannot fill the outbox with pings.
 func (o *outbox) replacePong(f *Frame) bool {
 	for i := range o.letters {
 		if l := &o.letters[i]; l.class == classControl && l.frame.wire[0] == headPong {
@@ -56,8 +56,8 @@ func (o *outbox) replacePong(f *Frame) bool {
 	return false
 }
 
-// queue puts an own message into the outbox; a full outbox closes the
-// connection. The caller holds mu and pushes afterwards.
+// queue puts an own message into the outbox; a full outbox closes the connection. The
+// caller holds mu and pushes afterwards.
 func (c *Conn) queue(l letter) error {
 	cfg := &c.hub.cfg
 	full := len(c.out.letters) >= cfg.OutboxFrames

@@ -2,8 +2,8 @@
 
 package fanout
 
-// rawSupported tells whether sendNow works on this system. Where it does not,
-// each connection's own Write is used.
+// rawSupported tells whether sendNow works on this system. Where it does not, each
+// connection's own Write is used.
 const rawSupported = false
 
 func sendNow(int32, []byte) (int, error) { panic("fanout: no raw way on this system") }

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,7 +106,8 @@ func rfcCases() []rfcCase {
 		{
 			"ping between fragments",
 			[][]byte{encode(opText, []byte("a")), encode(0x80|opPing, []byte("p")), encode(0x80, []byte("b"))},
-			[]message{{opPong, "p"}, say("ab")}, 0,
+			[]message{{opPong, "p"}, say("ab")},
+			0,
 		},
 		{"text within fragments", [][]byte{encode(opText, []byte("a")), text("b")}, nil, 1002},
 		{"continuation of nothing", [][]byte{encode(0x80, []byte("a"))}, nil, 1002},
@@ -115,7 +118,8 @@ func rfcCases() []rfcCase {
 		{
 			"a character cut by fragments",
 			[][]byte{encode(opText, []byte("\xce")), encode(0x80, []byte("\xba"))},
-			[]message{say("κ")}, 0,
+			[]message{say("κ")},
+			0,
 		},
 		{"close without a code", [][]byte{encode(0x80|opClose, nil)}, nil, 1005},
 		{"close with half a code", [][]byte{encode(0x80|opClose, []byte{3})}, nil, 1002},
@@ -200,6 +204,45 @@ func (tc *rfcCase) check(t *testing.T, r *rig, p *peer) {
 		}
 	case <-time.After(patience):
 		t.Error("Read did not return")
+	}
+}
+
+// TLS in the process: the raw way would write past the encryption.
+func TestTLS(t *testing.T) {
+	h := fanout.NewHub(fanout.Config{})
+	defer runHub(h)()
+	topic := h.Topic("room", 0)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serving.Add(1)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		defer serving.Done()
+		c, err := h.Accept(w, req, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := topic.Join(c, 0, frame("joined")); err != nil {
+			t.Error(err)
+		}
+		topic.Update(1, frame("update"))
+		c.Close(4101, "move")
+		_, _, _ = c.Read(ctx)
+	}))
+	defer srv.Close()
+	c, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{HTTPClient: srv.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"joined", "update"} {
+		if _, p, err := c.Read(ctx); err != nil || string(p) != s {
+			t.Errorf("got %q, %v, want %s", p, err, s)
+		}
+	}
+	if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != 4101 {
+		t.Errorf("end: %v", err)
 	}
 }
 

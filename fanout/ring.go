@@ -1,14 +1,14 @@
 package fanout
 
-// slot is a frame in a ring. For notices and ticks, after is the newest update
-// when the frame was published: its place among the updates.
+// slot is a frame in a ring. For notices and ticks, after is the newest update when the
+// frame was published: its place among the updates.
 type slot struct {
 	frame *Frame
 	after uint64
 }
 
-// ring keeps the frames with the numbers lo to hi-1, bounded in frames and
-// bytes. Its memory grows with its content.
+// ring keeps the frames with the numbers lo to hi-1, bounded in frames and bytes. Its
+// memory grows with its content.
 type ring struct {
 	slots     []slot // a power of two long, indexed by number
 	lo, hi    uint64
@@ -23,8 +23,8 @@ func (r *ring) at(n uint64) slot { return r.slots[n&uint64(len(r.slots)-1)] }
 
 func (r *ring) len() int { return int(r.hi - r.lo) }
 
-// push appends a frame as number hi and drops what exceeds the bounds from the
-// other end. The newest frame always stays.
+// push appends a frame as number hi and drops what exceeds the bounds from the other end.
+// The newest frame always stays.
 func (r *ring) push(s slot) {
 	for r.len() > 0 && (r.len() >= r.maxFrames || r.bytes+s.frame.Size() > r.maxBytes) {
 		r.drop()

@@ -11,8 +11,8 @@ const (
 	failed                 // the socket is broken
 )
 
-// push writes what is due unless a goroutine already does or waits. The caller
-// holds mu, and calls settle with the outcome once it does not.
+// push writes what is due unless a goroutine already does or waits. The caller holds mu,
+// and calls settle with the outcome once it does not.
 func (c *Conn) push() outcome {
 	if c.flags&(flagArmed|flagDead) != 0 {
 		return idle
@@ -32,8 +32,8 @@ func (c *Conn) push() outcome {
 	return out
 }
 
-// sendAtOnce writes one own message to a raw connection without a backlog, and
-// makes it the backlog if the socket does not take it. The caller holds mu.
+// sendAtOnce writes one own message to a raw connection without a backlog, and makes it
+// the backlog if the socket does not take it. The caller holds mu.
 func (c *Conn) sendAtOnce(f *Frame) outcome {
 	n, err := sendNow(c.fd, f.wire)
 	if err != nil {
@@ -64,8 +64,8 @@ func (c *Conn) settle(out outcome) {
 	}
 }
 
-// flush writes what is due to a raw connection until nothing is, or the socket
-// takes no more. The caller holds mu.
+// flush writes what is due to a raw connection until nothing is, or the socket takes no
+// more. The caller holds mu.
 func (c *Conn) flush(b *batch) outcome {
 	for c.flags&flagDead == 0 {
 		if len(c.rest) > 0 {
@@ -94,8 +94,8 @@ func (c *Conn) flush(b *batch) outcome {
 	return idle
 }
 
-// writeBatch writes b in one go and notes what of it is out. The caller holds mu;
-// nothing is left of an earlier frame.
+// writeBatch writes b in one go and notes what of it is out. The caller holds mu; nothing
+// is left of an earlier frame.
 func (c *Conn) writeBatch(b *batch) outcome {
 	p := b.bytes()
 	n, err := sendNow(c.fd, p)
@@ -126,8 +126,8 @@ func (c *Conn) hasDue() bool {
 	return len(c.rest) > 0 || len(c.out.letters) > 0 || c.subs != nil
 }
 
-// collect fills b with what is due: own messages first, then the topics. The
-// caller holds mu.
+// collect fills b with what is due: own messages first, then the topics. The caller holds
+// mu.
 func (c *Conn) collect(b *batch) {
 	b.reset()
 	if !c.collectLetters(b) {
@@ -155,9 +155,9 @@ func (c *Conn) collectLetters(b *batch) bool {
 	return true
 }
 
-// collectTopic adds what is due of one topic; false when b is full or the connection closes. A
-// connection that fell off the ring leaves the topic here: the loss is noticed when the socket takes bytes
-// again, so that the snapshot which repairs it is fresh.
+// collectTopic adds what is due of one topic; false when b is full or the connection
+// closes. A connection that fell off the ring leaves the topic here: the loss is noticed
+// when the socket takes bytes again, so that the snapshot which repairs it is fresh.
 func (c *Conn) collectTopic(s *subscription, b *batch) bool {
 	t := s.topic
 	t.mu.RLock()
@@ -174,8 +174,8 @@ func (c *Conn) collectTopic(s *subscription, b *batch) bool {
 	return len(b.due) < batchFrames && c.flags&flagClosing == 0
 }
 
-// commit notes that the first n bytes of b are on the socket: whole frames are
-// done, and of a begun one the tail comes next. The caller holds mu.
+// commit notes that the first n bytes of b are on the socket: whole frames are done, and
+// of a begun one the tail comes next. The caller holds mu.
 func (c *Conn) commit(b *batch, n int) {
 	letters := 0
 	for i := range b.due {
@@ -217,8 +217,8 @@ func (c *Conn) sent(d *due, t *tally) {
 	}
 }
 
-// lost takes the connection out of a topic whose ring it fell off, and has the
-// owner told. The second time within Config.LossWindow it is closed. The caller holds mu.
+// lost takes the connection out of a topic whose ring it fell off, and has the owner
+// told. The second time within Config.LossWindow it is closed. The caller holds mu.
 func (c *Conn) lost(s *subscription, from, to uint64) {
 	c.detach(s)
 	cfg := &c.hub.cfg

@@ -37,8 +37,8 @@ func (p *part) remove(s *subscription) {
 	p.joined.Add(-1)
 }
 
-// copyTo appends the subscriptions to dst, so that joins need not wait until all
-// of them were written to.
+// copyTo appends the subscriptions to dst, so that joins need not wait until all of them
+// were written to.
 func (p *part) copyTo(dst []*subscription) []*subscription {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,8 +105,8 @@ func (s *shard) sweep(now int64) {
 	clear(s.parts)
 }
 
-// flush writes what p's topic has published since the last time. Connections
-// that keep up have the same cursor and get the same bytes, joined once.
+// flush writes what p's topic has published since the last time. Connections that keep up
+// have the same cursor and get the same bytes, joined once.
 func (s *shard) flush(p *part, now int64) {
 	pass := s.prepare(p)
 	s.subs = p.copyTo(s.subs[:0])
@@ -178,8 +178,8 @@ func (s *shard) visit(sub *subscription, ps *pass, now int64) outcome {
 	return out
 }
 
-// quiet reports whether nothing but one topic concerns the connection: it may
-// get the common bytes. The caller holds mu.
+// quiet reports whether nothing but one topic concerns the connection: it may get the
+// common bytes. The caller holds mu.
 func (c *Conn) quiet() bool {
 	return len(c.rest) == 0 && len(c.out.letters) == 0 && c.flags == flagRaw && c.subs.live && c.subs.next == nil
 }

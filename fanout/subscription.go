@@ -1,7 +1,7 @@
 package fanout
 
-// cursor is how far a connection is in a topic: what it has been sent, or what
-// it does without.
+// cursor is how far a connection is in a topic: what it has been sent, or what it does
+// without.
 type cursor struct {
 	seq     uint64 // newest update
 	ticks   uint64 // newest tick
@@ -68,8 +68,8 @@ func (c *Conn) detach(s *subscription) {
 	s.topic.joins.Add(-1)
 }
 
-// keepDue moves what is due of s to the outbox, up to one batch, where the socket has not refused
-// anything but cannot be written to at this moment: without the non-blocking way
+// keepDue moves what is due of s to the outbox, up to one batch, where the socket has not
+// refused anything but cannot be written to at this moment: without the non-blocking way
 // a goroutine writes. The caller holds mu and ends the subscription.
 func (c *Conn) keepDue(s *subscription) {
 	if c.flags&(flagRaw|flagBehind) != 0 {
@@ -90,8 +90,8 @@ func (c *Conn) keepDue(s *subscription) {
 	}
 }
 
-// rotate moves the first topic behind the others, so that a connection that
-// takes little does not get frames of one topic only. The caller holds mu.
+// rotate moves the first topic behind the others, so that a connection that takes little
+// does not get frames of one topic only. The caller holds mu.
 func (c *Conn) rotate() {
 	s := c.subs
 	if s == nil || s.next == nil {
@@ -106,14 +106,15 @@ func (c *Conn) rotate() {
 
 func (t *Topic) part(c *Conn) *part { return &t.parts[c.shard] }
 
-// Join makes c a receiver of t. The frame first (nil for none) goes out before anything of the topic
-// and in order with c's own messages; then the newest tick, unless it is older than after, and every update behind
-// after, in order, without gap or repetition. Notices come from here on. Joining again
-// is leaving and joining.
+// Join makes c a receiver of t. The frame first (nil for none) goes out before anything
+// of the topic and in order with c's own messages; then the newest tick, unless it is
+// older than after, and every update behind after, in order, without gap or repetition.
+// Notices come from here on. Joining again is leaving and joining.
 //
-// The error is ErrGone if updates behind after have left the ring (nothing has
-// changed then), ErrTooManyTopics, ErrTopicClosed, ErrClosed, or ErrOverflow if first did not fit the outbox. An after
-// beyond the newest update is taken as the truth: nothing comes until the updates have passed it.
+// The error is ErrGone if updates behind after have left the ring (nothing has changed
+// then), ErrTooManyTopics, ErrTopicClosed, ErrClosed, or ErrOverflow if first did not fit
+// the outbox. An after beyond the newest update is taken as the truth: nothing comes
+// until the updates have passed it.
 func (t *Topic) Join(c *Conn, after uint64, first *Frame) error {
 	c.mu.Lock()
 	err := c.join(t, after, first)
@@ -155,9 +156,9 @@ func (c *Conn) join(t *Topic, after uint64, first *Frame) error {
 	return nil
 }
 
-// Leave ends what Join began. What was published before goes out first if the
-// socket takes it; behind the return nothing of the topic does. Leaving a topic
-// that was not joined does nothing.
+// Leave ends what Join began. What was published before goes out first if the socket
+// takes it; behind the return nothing of the topic does. Leaving a topic that was not
+// joined does nothing.
 func (t *Topic) Leave(c *Conn) {
 	c.mu.Lock()
 	out := idle

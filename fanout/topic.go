@@ -8,21 +8,22 @@ import (
 
 // Errors of Topic.Join that callers branch on.
 var (
-	// ErrGone tells that updates behind the given position have left the ring:
-	// the client needs a snapshot.
+	// ErrGone tells that updates behind the given position have left the ring: the client
+	// needs a snapshot.
 	ErrGone = errors.New("fanout: updates have left the ring")
 	// ErrTopicClosed tells that the topic was closed.
 	ErrTopicClosed = errors.New("fanout: topic is closed")
-	// ErrTooManyTopics tells that the connection has joined wire.MaxRoomsPerSession topics.
+	// ErrTooManyTopics tells that the connection has joined wire.MaxRoomsPerSession
+	// topics.
 	ErrTooManyTopics = errors.New("fanout: connection has joined too many topics")
 )
 
-// Topic is one stream of frames for many connections: a ring of numbered
-// updates, the newest tick, and a short window of notices. Its memory does not
-// depend on the number of connections; a connection is a cursor on it.
+// Topic is one stream of frames for many connections: a ring of numbered updates, the
+// newest tick, and a short window of notices. Its memory does not depend on the number of
+// connections; a connection is a cursor on it.
 //
-// All methods may be called concurrently. Publishing (Update, Tick, Notice) never
-// waits for a socket; frames go out in the order of the calls.
+// All methods may be called concurrently. Publishing (Update, Tick, Notice) never waits
+// for a socket; frames go out in the order of the calls.
 type Topic struct {
 	name  string // Static.
 	hub   *Hub   // Static.
@@ -63,9 +64,9 @@ func (t *Topic) Newest() uint64 {
 	return t.updates.hi - 1
 }
 
-// Update publishes update seq. Updates at or before the newest are ignored, as
-// owners repeat the last ones after a takeover. A gap before seq empties the
-// ring: connections that have not got the missing updates are told by Config.OnLost.
+// Update publishes update seq. Updates at or before the newest are ignored, as owners
+// repeat the last ones after a takeover. A gap before seq empties the ring: connections
+// that have not got the missing updates are told by Config.OnLost.
 func (t *Topic) Update(seq uint64, f *Frame) {
 	t.mu.Lock()
 	if t.closed || seq < t.updates.hi {
@@ -80,8 +81,8 @@ func (t *Topic) Update(seq uint64, f *Frame) {
 	t.wake()
 }
 
-// Tick publishes a tick. A connection that has not taken the one before by then
-// gets only this one.
+// Tick publishes a tick. A connection that has not taken the one before by then gets only
+// this one.
 func (t *Topic) Tick(f *Frame) {
 	t.mu.Lock()
 	if t.closed {
@@ -106,9 +107,9 @@ func (t *Topic) Notice(f *Frame) {
 	t.wake()
 }
 
-// Reset empties the topic: seq is the newest update from here on, and nothing
-// up to it is in the ring. Connections that have not got everything up to seq
-// are told by Config.OnLost. A gateway calls it when it has taken a snapshot.
+// Reset empties the topic: seq is the newest update from here on, and nothing up to it is
+// in the ring. Connections that have not got everything up to seq are told by
+// Config.OnLost. A gateway calls it when it has taken a snapshot.
 func (t *Topic) Reset(seq uint64) {
 	t.mu.Lock()
 	if t.closed {
@@ -121,23 +122,26 @@ func (t *Topic) Reset(seq uint64) {
 	t.wake()
 }
 
-// Since returns the updates behind after, oldest first; false if some of them
-// have left the ring.
+// Since returns the updates behind after, oldest first; false if some of them have left
+// the ring.
 func (t *Topic) Since(after uint64) ([]*Frame, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if after+1 < t.updates.lo {
 		return nil, false
 	}
-	var frames []*Frame
+	if after+1 >= t.updates.hi {
+		return nil, true
+	}
+	frames := make([]*Frame, 0, t.updates.hi-after-1)
 	for n := after + 1; n < t.updates.hi; n++ {
 		frames = append(frames, t.updates.at(n).frame)
 	}
 	return frames, true
 }
 
-// Close ends the topic: what was published goes out to connections whose socket
-// takes it, then all of them leave. Publishing afterwards does nothing.
+// Close ends the topic: what was published goes out to connections whose socket takes it,
+// then all of them leave. Publishing afterwards does nothing.
 func (t *Topic) Close() {
 	t.mu.Lock()
 	t.closed = true
@@ -159,8 +163,8 @@ func (t *Topic) wake() {
 	}
 }
 
-// lost reports the range of updates that a connection at cur can no longer get.
-// The caller holds mu.
+// lost reports the range of updates that a connection at cur can no longer get. The
+// caller holds mu.
 func (t *Topic) lost(cur *cursor) (from, to uint64, lost bool) {
 	if cur.seq+1 < t.updates.lo {
 		return cur.seq + 1, t.updates.lo - 1, true
@@ -168,9 +172,8 @@ func (t *Topic) lost(cur *cursor) (from, to uint64, lost bool) {
 	return 0, 0, false
 }
 
-// start is the cursor of a connection that has everything up to update after:
-// the newest tick comes if it is not older, notices only from here on.
-// The caller holds mu.
+// start is the cursor of a connection that has everything up to update after: the newest
+// tick comes if it is not older, notices only from here on. The caller holds mu.
 func (t *Topic) start(after uint64) cursor {
 	cur := cursor{seq: after, ticks: t.ticks, notices: t.notices.hi - 1}
 	if t.tick.frame != nil && t.tick.after >= after {
@@ -179,8 +182,9 @@ func (t *Topic) start(after uint64) cursor {
 	return cur
 }
 
-// collect adds what is due behind cur to b, in order: each tick and notice behind the update
-// that was the newest when it was published. The caller holds mu and has asked lost.
+// collect adds what is due behind cur to b, in order: each tick and notice behind the
+// update that was the newest when it was published. The caller holds mu and has asked
+// lost.
 func (t *Topic) collect(cur *cursor, s *subscription, b *batch) {
 	tick := t.tick.frame != nil && t.ticks > cur.ticks
 	if tick && t.tick.after < cur.seq {
@@ -206,8 +210,8 @@ func (t *Topic) collect(cur *cursor, s *subscription, b *batch) {
 	}
 }
 
-// skipNotices moves cur over notices that left their window or, when quiet, over
-// all of them, and counts them. The caller holds mu.
+// skipNotices moves cur over notices that left their window or, when quiet, over all of
+// them, and counts them. The caller holds mu.
 func (t *Topic) skipNotices(cur *cursor, quiet bool, c *tally) {
 	if gone := t.notices.lo - 1; cur.notices < gone {
 		c.dropped[DropNoticeGone] += int(gone - cur.notices)

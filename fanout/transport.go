@@ -9,8 +9,8 @@ import (
 	"tickcast/wire"
 )
 
-// transport is the net.Conn that coder/websocket sees of a Conn. It writes
-// control frames only, each in one call; they are put between the frames of topics.
+// transport is the net.Conn that coder/websocket sees of a Conn. It writes control frames
+// only, each in one call; they are put between the frames of topics.
 type transport Conn
 
 // Read reads from the client. Called by the reading goroutine only.
@@ -58,14 +58,15 @@ func (c *Conn) control(p []byte) {
 	}
 	code, reason := wire.CloseCode(binary.BigEndian.Uint16(body)), string(body[2:])
 	if !utf8.ValidString(reason) {
-		// The echo of a close frame whose reason is no text (RFC 6455, 8.1); coder/websocket does not look.
+		// The echo of a close frame whose reason is no text (RFC 6455, 8.1);
+		// coder/websocket does not look.
 		code, reason = closeInvalidText, "close reason is not UTF-8"
 	}
 	c.part(code, reason)
 }
 
-// Close is called by coder/websocket when its side has ended. A close frame on
-// its way, and the peer's answer, still have their time.
+// Close is called by coder/websocket when its side has ended. A close frame on its way,
+// and the peer's answer, still have their time.
 func (t *transport) Close() error {
 	if c := (*Conn)(t); !c.isClosing() {
 		c.kill()

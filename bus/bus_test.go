@@ -430,6 +430,52 @@ func TestRespondRefusesLogSubjects(t *testing.T) {
 	}
 }
 
+// TestGenuine has a stored chat line delivered to a claim subject and to the
+// feed, which the server allows, and tells it from a record.
+func TestGenuine(t *testing.T) {
+	d := startEmbedded(t, t.TempDir())
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+	defer cancel()
+	room, gateway := d.connect(bus.RoleRoom), d.connect(bus.RoleGateway)
+	mustEnsure(t, room)
+	feed, err := room.SubscribeSync(wire.FeedSubject(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = room.Flush()
+	js, _ := jetstream.New(gateway)
+	if _, err := js.Publish(ctx, wire.ChatSubject("lobby"), []byte(`{"node":"evil"}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, reply := range []string{wire.ClaimSubject(0), "log.0." + wire.ClaimSubject(0)} {
+		if err := gateway.PublishRequest("$JS.API.DIRECT.GET."+wire.StreamChat, reply, []byte(`{"seq":1}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := js.Publish(ctx, wire.CommandSubject(0, "lobby"), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	genuine := 0
+	for range 3 {
+		m, err := feed.NextMsgWithContext(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bus.Genuine(wire.PartitionStream(0), m.Header) {
+			genuine++
+		}
+	}
+	rjs, _ := jetstream.New(room)
+	s, err := rjs.Stream(ctx, wire.PartitionStream(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := s.GetLastMsgForSubject(ctx, wire.ClaimSubject(0))
+	if err != nil || bus.Genuine(wire.PartitionStream(0), forged.Header) || genuine != 1 {
+		t.Errorf("%d of 1 genuine records in the feed, stored forgery %+v, %v", genuine, forged, err)
+	}
+}
+
 func TestConnect(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()

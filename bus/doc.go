@@ -22,11 +22,12 @@
 //   - The server does not check reply subjects. A request may name any subject for
 //     its reply, and whoever answers publishes there with his own rights; so
 //     services answer with Respond, which answers inboxes only. JetStream's own
-//     services (direct get, pull) have no such check: who holds the gateways'
-//     password can have a stored chat line delivered to a subject of his choice.
-//     The password of a role is therefore worth as much as its network position;
-//     the permissions contain mistakes and limit, but do not end, what a stolen
-//     gateway can do.
+//     answers (direct gets, acknowledgements of publishes) have no such check: who
+//     holds the password of a gateway can have one stored on a subject of the log.
+//     Genuine tells an answer to a direct get, whose content he chooses, from a
+//     record; an acknowledgement has no content of his choice, but it is stored.
+//     So the permissions contain mistakes, and what a stolen password can forge,
+//     not the disturbance that it can cause.
 //   - Timestamps of records are the clock of the stream's leader and may go back.
 //   - Core NATS subjects (out, rsp, log, node, prs) are at most once.
 //

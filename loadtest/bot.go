@@ -33,6 +33,7 @@ type bot struct {
 	books     books         // guarded by mu
 	failures  int           // guarded by mu; connections in a row that did not last
 	returning time.Duration // guarded by mu; when the bot meant to be back, -1 when it is not away
+	away      bool          // guarded by mu; left on purpose and not back yet
 	dead      bool          // guarded by mu; told not to come back
 	stopped   bool          // guarded by mu; acts no more
 	ids       uint64        // guarded by mu; join and chat ids
@@ -278,7 +279,8 @@ func (b *bot) breakOff(at time.Duration) {
 		return
 	}
 	b.s.check.count(countBreaks, 1)
-	l.retired, b.link = true, nil
+	l.retired, b.link, b.away = true, nil, true
+	b.cmds.drop()
 	back := at + between(b.rng, 20*time.Millisecond, time.Second)
 	b.returning = back
 	b.later(func() { _ = l.conn.CloseNow() })

@@ -21,10 +21,11 @@ type command struct {
 	sends    int
 	answers  int
 	sentAt   time.Duration
+	dropped  bool  // the bot was away on purpose while it waited
 	via      *link // the connection that it was last sent on
-	owed     bool // an answer to the last send has not come
-	attempts int  // temporary refusals so far
-	slot     int  // bet, cancel, cashout
+	owed     bool  // an answer to the last send has not come
+	attempts int   // temporary refusals so far
+	slot     int   // bet, cancel, cashout
 	stake    int64
 	auto     int64
 	taps     uint64 // tap: n
@@ -83,6 +84,13 @@ func (c *commands) open(room string, via *link) []*command {
 		}
 	}
 	return out
+}
+
+// drop marks every command that waits: its connection is lost on purpose.
+func (c *commands) drop() {
+	for _, cmd := range c.pending {
+		cmd.dropped = true
+	}
 }
 
 func (c *commands) fail(id cmdID, format string, args ...any) {

@@ -24,6 +24,7 @@ type cursor struct {
 	askedAt time.Duration  // when that join was sent
 	joined  bool
 	stream  *stream // set while joined
+	live    uint64  // updates up to here were out when the room was joined
 	seq     uint64  // last update received, or the position joined at
 	updateT int64   // game time of the last update of this join
 	tickT   int64   // game time of the last tick of this join
@@ -82,7 +83,7 @@ func (c *cursor) onJoined(m *wire.Joined) {
 	if c.stream != s {
 		c.tickSeq = 0
 	}
-	c.stream, c.seq, c.joined = s, m.Position.Seq, true
+	c.stream, c.seq, c.joined, c.live = s, m.Position.Seq, true, s.getNewest()
 	c.skipTo, c.updateT, c.tickT, c.epoch = 0, 0, 0, m.Epoch
 	if !unasked {
 		c.joinID = 0
@@ -120,7 +121,7 @@ func (c *cursor) onUpdate(h head, raw []byte, at time.Duration) (n *news, broken
 		return nil, false
 	}
 	inOrder := h.seq == c.seq+1
-	got := c.stream.see(h, raw, maphash.Bytes(c.check.seed, raw), at, inOrder)
+	got := c.stream.see(h, raw, maphash.Bytes(c.check.seed, raw), at, inOrder, h.seq > c.live)
 	if got.differ {
 		c.fail(checkContent, h.seq, "content %016x differs from %016x that was seen first: %.200s", got.hash, got.known, raw)
 	}

@@ -63,6 +63,10 @@ func summarise(name string, parts ...*latency) Latency {
 	}
 }
 
+// droppedSuffix marks latencies of commands during which the bot lost its
+// connection on purpose: they contain its own absence.
+const droppedSuffix = " (dropped)"
+
 // measure is the set of named latencies of a swarm.
 type measure struct {
 	mu sync.Mutex
@@ -75,6 +79,7 @@ const (
 	latencyJoin      = "join"      // join to joined
 	latencyReconnect = "reconnect" // intended return to joined again
 	latencySpread    = "spread"    // first bot to each bot, the same update
+	latencyReplay    = "replay"    // first bot to each bot, updates that a joined brought from the past
 	latencyChat      = "chat"      // own line to its echo
 )
 

@@ -184,7 +184,7 @@ func (b *bot) onJoined(l *link, m *wire.Joined, at time.Duration) {
 	}
 	if b.returning >= 0 {
 		b.s.measure.record(latencyReconnect, at-b.returning)
-		b.returning = -1
+		b.returning, b.away = -1, false
 	}
 	b.scheduleBreak(at)
 	b.scheduleChat(at)
@@ -221,6 +221,7 @@ func (b *bot) ask(cmd command) *command {
 	}
 	b.keys++
 	cmd.key = b.s.run + "-" + strconv.Itoa(b.n) + "-" + strconv.FormatUint(b.keys, 36)
+	cmd.dropped = b.away
 	b.cmds.add(&cmd)
 	b.s.commands.Add(1)
 	b.transmit(&cmd)
@@ -265,7 +266,11 @@ func (b *bot) onAnswer(l *link, m *wire.Answer, at time.Duration) {
 		}
 		b.cmds.giveUp(cmd)
 	} else {
-		b.s.measure.record(cmd.op, at-cmd.intended)
+		name := cmd.op
+		if cmd.dropped {
+			name += droppedSuffix
+		}
+		b.s.measure.record(name, at-cmd.intended)
 	}
 	b.s.answers.Add(1)
 	b.finished(cmd, m, at)

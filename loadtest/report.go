@@ -80,9 +80,9 @@ func (s *swarm) report(acted, elapsed time.Duration, interrupted bool) *Report {
 		},
 		DialError: s.firstDialError(),
 	}
-	spreads := s.reportRooms(r)
+	spreads, replays := s.reportRooms(r)
 	s.checkCoverage(r)
-	s.reportLatencies(r, spreads)
+	s.reportLatencies(r, spreads, replays)
 	for _, c := range checkList() {
 		n, examples := s.check.check(checkName(c.name))
 		r.Checks = append(r.Checks, Check{Name: c.name, What: c.what, Passed: n == 0, Failures: n, Examples: examples})
@@ -111,7 +111,7 @@ func (f *findings) split(prefix string) (with, without map[string]uint64) {
 	return with, without
 }
 
-func (s *swarm) reportRooms(r *Report) (spreads []*latency) {
+func (s *swarm) reportRooms(r *Report) (spreads, replays []*latency) {
 	for _, st := range s.check.all() {
 		st.mu.Lock()
 		line := RoomReport{
@@ -125,12 +125,12 @@ func (s *swarm) reportRooms(r *Report) (spreads []*latency) {
 				"%d sightings of updates could not be compared: out of order, or more than %d updates late", late, streamRing)})
 		}
 		r.Rooms = append(r.Rooms, line)
-		spreads = append(spreads, &st.spread)
+		spreads, replays = append(spreads, &st.spread), append(replays, &st.replay)
 	}
 	slices.SortFunc(r.Rooms, func(a, b RoomReport) int {
 		return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Log, b.Log))
 	})
-	return spreads
+	return spreads, replays
 }
 
 // checkCoverage fails a run that proved nothing: a verdict over no data is none.
@@ -164,13 +164,13 @@ func (s *swarm) checkCoverage(r *Report) {
 	}
 }
 
-func (s *swarm) reportLatencies(r *Report, spreads []*latency) {
+func (s *swarm) reportLatencies(r *Report, spreads, replays []*latency) {
 	s.measure.mu.Lock()
 	defer s.measure.mu.Unlock()
 	for name, l := range s.measure.by {
 		r.Latencies = append(r.Latencies, summarise(name, l))
 	}
-	r.Latencies = append(r.Latencies, summarise(latencySpread, spreads...))
+	r.Latencies = append(r.Latencies, summarise(latencySpread, spreads...), summarise(latencyReplay, replays...))
 	slices.SortFunc(r.Latencies, func(a, b Latency) int { return cmp.Compare(a.Name, b.Name) })
 }
 

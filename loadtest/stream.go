@@ -27,7 +27,8 @@ type stream struct {
 	tooLate   uint64  // guarded by mu; sightings of updates that had left the ring
 	mark      uint64  // guarded by mu; newest when the bots stopped acting
 	rounds    rounds  // guarded by mu
-	spread    latency // own lock
+	spread    latency // own lock; live sightings behind the first
+	replay    latency // own lock; the same for updates that a joined brought behind it
 }
 
 // seen is one update as it was first seen. It holds no pointer unless the update
@@ -67,8 +68,9 @@ type sighting struct {
 
 // see compares the bytes of update seq with the first sighting. Sightings that
 // continue their bot's sequence (inOrder) may become the first; others are only
-// compared, so that a false seq cannot push the true ones out of the ring.
-func (s *stream) see(h head, raw []byte, hash uint64, at time.Duration, inOrder bool) sighting {
+// compared, so that a false seq cannot push the true ones out of the ring. live
+// tells sightings from those that a joined brought from the past.
+func (s *stream) see(h head, raw []byte, hash uint64, at time.Duration, inOrder, live bool) sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sightings++
@@ -79,7 +81,12 @@ func (s *stream) see(h head, raw []byte, hash uint64, at time.Duration, inOrder 
 		if slot.hash != hash {
 			return sighting{differ: true, hash: hash, known: slot.hash, news: slot.news}
 		}
-		s.spread.record(at - time.Duration(slot.at))
+		behind := at - time.Duration(slot.at)
+		if live {
+			s.spread.record(behind)
+		} else {
+			s.replay.record(behind)
+		}
 		return sighting{hash: hash, news: slot.news}
 	case slot.seq > h.seq || !inOrder:
 		s.tooLate++
@@ -124,6 +131,13 @@ func (s *stream) timesAround(seq uint64) (this, next int64) {
 		next = e.t
 	}
 	return this, next
+}
+
+// getNewest is the highest seq that any bot has seen.
+func (s *stream) getNewest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest
 }
 
 // setMark remembers the newest update, which everybody must have in the end.

@@ -1,0 +1,171 @@
+package loadtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quick is a swarm for the stage, whose rounds last half a second.
+func quick(st *stage, bots int) Config {
+	return Config{
+		URLs: st.urls, Rooms: []string{"lobby"}, Bots: bots,
+		Duration: 3 * time.Second, Ramp: 200 * time.Millisecond, Settle: 5 * time.Second, Seed: 7,
+		Behaviour: Behaviour{CashOutDelay: 60 * time.Millisecond, ReconnectEvery: time.Second, MakeBeforeBreak: 0.5, CancelProbability: 0.2, TapRate: 20},
+	}
+}
+
+func run(t *testing.T, c Config) *Report {
+	t.Helper()
+	var progress bytes.Buffer
+	r, err := Run(context.Background(), c, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(progress.String())
+			_ = r.WriteText(t.Output())
+		}
+	})
+	return r
+}
+
+func (r *Report) check(name checkName) Check {
+	for _, c := range r.Checks {
+		if c.Name == string(name) {
+			return c
+		}
+	}
+	return Check{}
+}
+
+func wantPassed(t *testing.T, r *Report) {
+	t.Helper()
+	if !r.Passed() {
+		t.Error("an honest run did not pass")
+	}
+}
+
+func TestHonestCrashPasses(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, 3, map[string]string{"lobby": gameCrash, "den": gameCrash})
+	c := quick(st, 40)
+	c.Rooms, c.RoomsPerBot, c.Game = []string{"lobby", "den"}, 2, gameCrash
+	c.Behaviour.ChatRate = 60
+	c.JSONFile = filepath.Join(t.TempDir(), "report.json")
+	r := run(t, c)
+	wantPassed(t, r)
+	for name, n := range map[string]uint64{
+		countRecovered: r.Counts[countRecovered], countMoves: r.Counts[countMoves], countBreaks: r.Counts[countBreaks],
+		countBooks: r.Counts[countBooks], "results": r.Totals.Results, "chat": r.Totals.ChatLines,
+		"compared": r.Rooms[0].Compared, "rounds": r.Rooms[0].Rounds, "verified": r.Rooms[0].Verified, "linked": r.Rooms[1].Linked,
+	} {
+		if n == 0 {
+			t.Errorf("an honest run shows no %s", name)
+		}
+	}
+	b, err := os.ReadFile(c.JSONFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Report
+	if err := json.Unmarshal(b, &read); err != nil || !read.Passed() || read.Totals != r.Totals {
+		t.Errorf("the JSON report reads back as %+v, %v", read, err)
+	}
+}
+
+func TestHonestRacePasses(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, 2, map[string]string{"lobby": gameRace})
+	c := quick(st, 9)
+	c.Game, c.Secret = gameRace, st.secret
+	r := run(t, c)
+	wantPassed(t, r)
+	if r.Totals.Results == 0 || r.Rooms[0].Rounds == 0 {
+		t.Errorf("nothing was judged: %+v", r.Totals)
+	}
+}
+
+func TestBotsOfOnePlayer(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, 2, map[string]string{"lobby": gameCrash})
+	c := quick(st, 6)
+	d, err := newDialer(&Config{Secret: st.secret}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := d.token(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Tokens = []string{token}
+	r := run(t, c)
+	wantPassed(t, r)
+	if r.Counts[countBooksSkipped] != 6 {
+		t.Errorf("books of a shared player were checked: %v", r.Counts)
+	}
+}
+
+func TestRunThatProvesNothingFails(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, 1, map[string]string{"lobby": gameCrash})
+	c := quick(st, 3)
+	c.Duration, c.Settle = 300*time.Millisecond, 300*time.Millisecond
+	t.Run("unknown room", func(t *testing.T) {
+		c := c
+		c.Rooms = []string{"nowhere"}
+		if r := run(t, c); r.Passed() || r.check(checkJoined).Passed {
+			t.Error("passed without a room")
+		}
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		c := c
+		c.URLs, c.Secret = []string{"ws://127.0.0.1:1/ws"}, []byte("x")
+		if r := run(t, c); r.Passed() || r.DialError == "" {
+			t.Errorf("passed without a gateway (%q)", r.DialError)
+		}
+	})
+	t.Run("other game", func(t *testing.T) {
+		c := c
+		c.Game = gameRace
+		if r := run(t, c); r.check(checkJoined).Passed {
+			t.Error("passed though the room plays another game")
+		}
+	})
+	t.Run("threshold", func(t *testing.T) {
+		c := c
+		c.Thresholds.JoinP99 = time.Microsecond
+		r := run(t, c)
+		if c := r.check("join p99"); r.Passed() || c.Passed || c.Name == "" {
+			t.Errorf("a join within a microsecond: %+v", c)
+		}
+	})
+}
+
+func TestInterruptedRunIsJudged(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, 1, map[string]string{"lobby": gameCrash})
+	c := quick(st, 5)
+	c.Duration = time.Hour
+	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	defer cancel()
+	r, err := Run(ctx, c, &bytes.Buffer{})
+	if err != nil || !r.Interrupted {
+		t.Fatalf("interrupted %+v, %v", r, err)
+	}
+	wantPassed(t, r)
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "verdict: PASSED") || !strings.Contains(text.String(), "(interrupted)") {
+		t.Errorf("the text says %s, %v", text.String(), err)
+	}
+}

@@ -44,6 +44,7 @@ type mirror struct {
 	log     *slog.Logger  // static after newMirror
 	metrics *metrics      // static after newMirror
 	id      string        // static after newMirror: names the repairs of this mirror
+	every   time.Duration // static after newMirror; mirrorCheck
 	wake    chan struct{} // one element: there is something to write
 
 	mu         sync.Mutex // guards the following
@@ -59,7 +60,7 @@ type mirror struct {
 
 func newMirror(b *Book, c *cache.Client, log *slog.Logger, m *metrics) *mirror {
 	return &mirror{
-		book: b, cache: c, log: log, metrics: m, id: uuid.NewString(), wake: make(chan struct{}, 1),
+		book: b, cache: c, log: log, metrics: m, id: uuid.NewString(), every: mirrorCheck, wake: make(chan struct{}, 1),
 		balances: map[string]Balance{}, scores: map[scoreKey]BoardScore{},
 	}
 }
@@ -81,10 +82,11 @@ func (m *mirror) put(a applied) {
 // keep adds changes to those that wait; of one player or score the newest counts.
 func (m *mirror) keep(balances []Balance, scores []BoardScore) {
 	for _, b := range balances {
-		if had, ok := m.balances[b.Player]; ok && had.Version >= b.Version {
+		had, ok := m.balances[b.Player]
+		if ok && had.Version >= b.Version {
 			continue
 		}
-		if len(m.balances) >= mirrorLimit {
+		if !ok && len(m.balances) >= mirrorLimit {
 			m.overflow()
 			return
 		}
@@ -92,10 +94,11 @@ func (m *mirror) keep(balances []Balance, scores []BoardScore) {
 	}
 	for _, s := range scores {
 		k := scoreKey{s.Board, s.Player}
-		if had, ok := m.scores[k]; ok && had.Version >= s.Version {
+		had, ok := m.scores[k]
+		if ok && had.Version >= s.Version {
 			continue
 		}
-		if len(m.scores) >= mirrorLimit {
+		if !ok && len(m.scores) >= mirrorLimit {
 			m.overflow()
 			return
 		}
@@ -112,7 +115,7 @@ func (m *mirror) overflow() {
 
 // run writes what is queued and repairs the copy until ctx ends.
 func (m *mirror) run(ctx context.Context) error {
-	check := time.NewTicker(mirrorCheck)
+	check := time.NewTicker(m.every)
 	defer check.Stop()
 	m.check(ctx)
 	for {

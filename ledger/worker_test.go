@@ -1,0 +1,451 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"tickcast/bus"
+	"tickcast/cache"
+	"tickcast/internal/testkit"
+	"tickcast/internal/testsvc"
+	"tickcast/wire"
+)
+
+// patience bounds waits for what other goroutines and processes do.
+const patience = 30 * time.Second
+
+// shortAckWait brings the bookings of a killed worker back soon.
+const shortAckWait = 300 * time.Millisecond
+
+// queue is a deployment's log and work queue with two partitions.
+type queue struct {
+	t      testing.TB
+	server *bus.Embedded
+	room   *nats.Conn
+	js     jetstream.JetStream
+
+	mu      sync.Mutex // guards results
+	results map[string][]wire.BookingResult
+}
+
+func newQueue(t testing.TB) *queue {
+	t.Helper()
+	server, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}}
+	q.room = q.connect(bus.RoleRoom)
+	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if q.js, err = jetstream.New(q.room); err != nil {
+		t.Fatal(err)
+	}
+	for p := range 2 {
+		if _, err := q.room.Subscribe(wire.FeedSubject(p), q.heard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return q
+}
+
+func (q *queue) connect(role bus.Role) *nats.Conn {
+	q.t.Helper()
+	nc, err := q.server.Connect(role, "test")
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	q.t.Cleanup(nc.Close)
+	return nc
+}
+
+func (q *queue) heard(m *nats.Msg) {
+	var r wire.BookingResult
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		q.t.Errorf("a result is not JSON: %v", err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.results[r.ID] = append(q.results[r.ID], r)
+}
+
+// send queues bookings as the owner of their partition does.
+func (q *queue) send(list ...wire.Booking) {
+	q.t.Helper()
+	for _, b := range list {
+		body, err := json.Marshal(b)
+		if err != nil {
+			q.t.Fatal(err)
+		}
+		q.sendRaw(wire.LedgerSubject(b.Partition), body)
+	}
+}
+
+func (q *queue) sendRaw(subject string, body []byte) {
+	q.t.Helper()
+	if _, err := q.js.Publish(context.Background(), subject, body); err != nil {
+		q.t.Fatal(err)
+	}
+}
+
+// of returns the results of a booking so far.
+func (q *queue) of(id string) []wire.BookingResult {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append([]wire.BookingResult{}, q.results[id]...)
+}
+
+func (q *queue) wantResults(why string, ids ...string) {
+	q.t.Helper()
+	testkit.Eventually(q.t, why, patience, func() bool {
+		for _, id := range ids {
+			if len(q.of(id)) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// left is the number of messages in the work queue.
+func (q *queue) left() uint64 {
+	s, err := q.js.Stream(context.Background(), wire.StreamLedger)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	return s.CachedInfo().State.Msgs
+}
+
+func (q *queue) wantEmpty() {
+	q.t.Helper()
+	testkit.Eventually(q.t, "the work queue is empty", patience, func() bool { return q.left() == 0 })
+}
+
+// runner is a running worker.
+type runner struct {
+	*Worker
+	conn *nats.Conn
+	stop func() // in good order
+	kill func() // the connection is cut in the middle of whatever it does
+}
+
+// work starts a worker.
+func (q *queue) work(b *Book, c *cache.Client) *runner {
+	q.t.Helper()
+	conn := q.connect(bus.RoleLedger)
+	w, err := NewWorker(Config{Book: b, Conn: conn, Cache: c, AckWait: shortAckWait, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	if w.mirror != nil {
+		w.mirror.every = 50 * time.Millisecond
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	killed := false
+	stop := sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil && !killed {
+				q.t.Errorf("worker: %v", err)
+			}
+		case <-time.After(patience):
+			q.t.Error("the worker does not stop")
+		}
+	})
+	kill := func() {
+		killed = true
+		conn.Close()
+		stop()
+	}
+	q.t.Cleanup(stop)
+	return &runner{w, conn, stop, kill}
+}
+
+func TestWorkerBooksAndAnswers(t *testing.T) {
+	forEachDatabase(t, func(t *testing.T, r rig) {
+		q, b := newQueue(t), r.book(t)
+		w := q.work(b, nil)
+		s := stakeOf("s", "ann", 1000)
+		s.Partition = 1
+		q.send(s, payoutOf("p", s, 2000), stakeOf("poor", "bob", 1_000_000))
+		q.wantResults("all are answered", "s", "p", "poor")
+		q.wantEmpty()
+		if got := q.of("s")[0]; !got.Booked || got.Balance != 99_000 || got.Version != 2 {
+			t.Errorf("stake: %+v", got)
+		}
+		if got := q.of("poor")[0]; got.Code != wire.CodeInsufficientFunds {
+			t.Errorf("stake that is not covered: %+v", got)
+		}
+		q.send(s)
+		testkit.Eventually(t, "a booking that is sent again is answered again", patience, func() bool { return len(q.of("s")) == 2 })
+		if l := q.of("s"); l[0] != l[1] {
+			t.Errorf("two answers: %+v", l)
+		}
+		q.wantEmpty()
+		w.stop()
+		if n := testutil.ToFloat64(w.metrics.bookings.WithLabelValues("stake", "repeated")); n != 1 {
+			t.Errorf("%v repeated stakes counted", n)
+		}
+		wantSound(t, b)
+	})
+}
+
+// TestKilledBetweenCommitAndAck does what a worker does up to the commit, and dies.
+func TestKilledBetweenCommitAndAck(t *testing.T) {
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	warm := q.work(b, nil) // makes the consumer
+	q.send(stakeOf("warm", "bob", 1000))
+	q.wantResults("booked", "warm")
+	q.wantEmpty()
+	warm.stop()
+	q.send(stakeOf("s", "ann", 1000))
+	dying := q.connect(bus.RoleLedger)
+	js, err := jetstream.New(dying)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := js.Consumer(context.Background(), wire.StreamLedger, bookingsConsumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Next(jetstream.FetchMaxWait(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := parseBooking(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := apply(t, b, d.booking)
+	dying.Close()
+
+	w := q.work(b, nil)
+	q.wantResults("the next worker answers", "s")
+	q.wantEmpty()
+	w.stop()
+	if got := q.of("s"); len(got) != 1 || got[0] != want {
+		t.Errorf("results %+v, want once %+v", got, want)
+	}
+	wantBets(t, b, "ann", "s open 0")
+	wantSound(t, b)
+}
+
+// TestWorkersAreKilled cuts workers off at random moments while others go on.
+func TestWorkersAreKilled(t *testing.T) {
+	forEachDatabase(t, func(t *testing.T, r rig) {
+		q, b := newQueue(t), r.book(t)
+		var ids []string
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range 400 {
+				s := stakeOf(fmt.Sprintf("s%d", i), fmt.Sprintf("player-%d", i%13), 100)
+				s.Partition = i % 2
+				q.send(s)
+				switch i % 3 {
+				case 0:
+					q.send(payoutOf(fmt.Sprintf("p%d", i), s, 150))
+				case 1:
+					q.send(cancelOf(fmt.Sprintf("c%d", i), s))
+				}
+			}
+		})
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 6 {
+			w := q.work(b, nil)
+			seen := q.answered()
+			goal := seen + 1 + random.IntN(60)
+			testkit.Eventually(t, "some are answered", patience, func() bool { return q.answered() >= goal || q.left() == 0 })
+			w.kill()
+		}
+		wg.Wait()
+		q.work(b, nil)
+		for i := range 400 {
+			ids = append(ids, fmt.Sprintf("s%d", i))
+			switch i % 3 {
+			case 0:
+				ids = append(ids, fmt.Sprintf("p%d", i))
+			case 1:
+				ids = append(ids, fmt.Sprintf("c%d", i))
+			}
+		}
+		q.wantResults("all are answered", ids...)
+		q.wantEmpty()
+		for _, id := range ids {
+			for _, got := range q.of(id) {
+				if got != q.of(id)[0] {
+					t.Errorf("answers of %s differ: %+v", id, q.of(id))
+				}
+			}
+		}
+		wantSound(t, b)
+	})
+}
+
+func (q *queue) answered() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.results)
+}
+
+func TestDatabaseAway(t *testing.T) {
+	server := testsvc.StartPostgres(t)
+	b := openBook(t, server.URL)
+	q := newQueue(t)
+	w := q.work(b, nil)
+	q.send(stakeOf("before", "ann", 100))
+	q.wantResults("booked", "before")
+	q.wantEmpty()
+	server.Kill()
+	q.send(stakeOf("meanwhile", "ann", 100))
+	testkit.Eventually(t, "the worker tries again", patience, func() bool { return testutil.ToFloat64(w.metrics.retries) > 1 })
+	if got := q.of("meanwhile"); len(got) != 0 || q.left() != 1 {
+		t.Errorf("without a database: results %+v, %d in the queue", got, q.left())
+	}
+	server.Start()
+	q.wantResults("booked when the database is back", "meanwhile")
+	q.wantEmpty()
+	wantSound(t, b)
+}
+
+func TestMalformedMessages(t *testing.T) {
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	w := q.work(b, nil)
+	for _, body := range []string{``, `{`, `[]`, `{"id":"","kind":"stake"}`, `{"id":"x","p":1}`, `{"id":"grant/ann"}`, `{"id":"x","amount":1e3000}`} {
+		q.sendRaw(wire.LedgerSubject(0), []byte(body))
+	}
+	if _, err := q.js.Publish(context.Background(), "ldg.x", []byte(`{"id":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	q.send(stakeOf("s", "ann", 100))
+	q.wantResults("the one behind them is booked", "s")
+	q.wantEmpty()
+	if n := testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamLedger)); n != 8 {
+		t.Errorf("%v counted, want 8", n)
+	}
+}
+
+// TestPartitionAway: results for a partition whose log takes none do not hold up
+// the others.
+func TestPartitionAway(t *testing.T) {
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	w := q.work(b, nil)
+	lost := stakeOf("lost", "ann", 100)
+	lost.Partition = 7
+	q.send(lost)
+	testkit.Eventually(t, "a result is not taken", patience, func() bool { return testutil.ToFloat64(w.metrics.unanswered) > 0 })
+	q.send(stakeOf("s", "bob", 100))
+	q.wantResults("others are answered", "s")
+	if q.left() == 0 {
+		t.Error("a booking without a stored result left the queue")
+	}
+}
+
+func TestSessionsAreArchived(t *testing.T) {
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	w := q.work(b, nil)
+	gateway := q.connect(bus.RoleGateway)
+	js, err := jetstream.New(gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := wire.SessionEvent{ID: "e1", Session: "x", Player: "ann", Name: "Ann", Guest: true, Gateway: "g1", Kind: "login", Address: "127.0.0.1", At: 5}
+	body, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range [][]byte{body, []byte("{"), body} {
+		if _, err := js.Publish(context.Background(), wire.SessionSubject("g1"), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.Eventually(t, "the broken one is dropped", patience, func() bool {
+		return testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamSessions)) == 1
+	})
+	testkit.Eventually(t, "the event is archived", patience, func() bool {
+		page, err := b.Sessions(context.Background(), "", Page{})
+		return err == nil && len(page.Events) == 1 && page.Events[0] == e
+	})
+}
+
+func TestWorkerWaitsForStreams(t *testing.T) {
+	server, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}}
+	q.room = q.connect(bus.RoleRoom)
+	if q.js, err = jetstream.New(q.room); err != nil {
+		t.Fatal(err)
+	}
+	q.work(openBook(t, sqliteURL(t)), nil)
+	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.room.Subscribe(wire.FeedSubject(0), q.heard); err != nil {
+		t.Fatal(err)
+	}
+	q.send(stakeOf("s", "ann", 100))
+	q.wantResults("booked", "s")
+}
+
+func TestQueries(t *testing.T) {
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	q.work(b, nil)
+	q.send(stakeOf("s", "ann", 1000), roundOf("r", 7))
+	q.wantResults("booked", "s", "r")
+	q.wantEmpty()
+	gateway := q.connect(bus.RoleGateway)
+	ask := func(query string) wire.LedgerReply {
+		var m *nats.Msg
+		testkit.Eventually(t, "a worker answers", patience, func() (ok bool) {
+			var err error
+			m, err = gateway.Request(wire.LedgerQuerySubject, []byte(query), patience)
+			return err == nil
+		})
+		var r wire.LedgerReply
+		if err := json.Unmarshal(m.Data, &r); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		return r
+	}
+	for query, want := range map[string]string{
+		`{"op":"balance","player":"ann"}`:            `{"type":"balance","amount":99000,"version":2}`,
+		`{"op":"balance","player":"new"}`:            `{"type":"balance","amount":100000,"version":0}`,
+		`{"op":"leaderboard","board":"crash:all"}`:   `[{"player":"ann","name":"Name of ann","points":-1000}]`,
+		`{"op":"leaderboard","board":"nobody"}`:      `[]`,
+		`{"op":"bets","player":"bob"}`:               `{"bets":[]}`,
+		`{"op":"audit"}`:                             `{"entries":[]}`,
+		`{"op":"sessions"}`:                          `{"events":[]}`,
+		`{"op":"rounds","room":"hall"}`:              `{"rounds":[]}`,
+		`{"op":"health"}`:                            `{"database":"sqlite","entry_sum":0,"transfers":2,"accounts":2,"queued":0}`,
+		`{"op":"rounds","room":"lobby","limit":100}`: `{"rounds":[{"room_uuid":"uuid","game":"crash","round":7,"started":1700000000000,"ended":1700000010000,"outcome":{"centi":231}}]}`,
+	} {
+		if r := ask(query); r.Error != nil || string(r.Data) != want {
+			t.Errorf("%s: %s %v, want %s", query, r.Data, r.Error, want)
+		}
+	}
+	for _, query := range []string{
+		``, `{`, `{"op":"x"}`, `{"op":"balance"}`, `{"op":"bets","player":"a.b"}`, `{"op":"rounds","room":"*"}`, `{"op":"leaderboard"}`,
+		`{"op":"bets","player":"ann","limit":101}`, `{"op":"bets","player":"ann","limit":-1}`, `{"op":"audit","before":"x"}`,
+	} {
+		if r := ask(query); r.Error == nil || r.Error.Code != wire.CodeBadArgs {
+			t.Errorf("%s: %s %v, want bad_args", query, r.Data, r.Error)
+		}
+	}
+}

@@ -39,6 +39,7 @@ keeps them in a log that survives any process, and books every payout once.`,
 	)
 	root.AddCommand(
 		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
+		newProcess(ProcessLedger, "Run a ledger worker: books transfers, answers queries"),
 	)
 	root.AddCommand(newSwarm(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
 	return root

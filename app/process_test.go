@@ -184,6 +184,22 @@ func TestRoomProcess(t *testing.T) {
 	}
 }
 
+// TestLedgerProcess starts a ledger worker before the streams are there.
+func TestLedgerProcess(t *testing.T) {
+	nats, redis := testsvc.NATS(t), testsvc.Redis(t)
+	l := newServer(t, nil, "ledger", "--nats-url", nats, "--redis-url", redis, "--database-url", filepath.Join(t.TempDir(), "ledger.db"))
+	l.start()
+	r := newServer(t, []string{"TICKCAST_ROOM_SECRET=" + testSecret}, "room", "--nats-url", nats, "--redis-url", redis)
+	r.startReady()
+	testkit.Eventually(t, "the ledger worker is ready", deadline, func() bool {
+		code, _ := l.get(l.internal + "/readyz")
+		return code == http.StatusOK
+	})
+	if code := l.stop(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
 func TestPortInUse(t *testing.T) {
 	env := []string{"TICKCAST_ROOM_SECRET=" + testSecret}
 	a := newServer(t, env, "room", "--nats-url", testsvc.NATS(t), "--redis-url", testsvc.Redis(t))

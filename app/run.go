@@ -77,6 +77,11 @@ func (p *process) embeds() bool {
 // assemble adds the roles of the process to its group. Roles come in the order in
 // which they are needed: the ledger answers the rooms, rooms answer the gateway.
 func (p *process) assemble(ctx context.Context) error {
+	if p.kind == ProcessLedger {
+		if err := p.addLedger(ctx); err != nil {
+			return err
+		}
+	}
 	if p.kind == ProcessRoom {
 		if err := p.addRoom(ctx); err != nil {
 			return err

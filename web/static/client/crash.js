@@ -224,7 +224,7 @@ function crashed(s, ev) {
  * @returns {CrashState}
  */
 function voided(s, ev) {
-  const past = { round: ev.round, seed: ev.seed, chain: ev.chain, index: ev.index, voided: true };
+  const past = { round: ev.round, centi: 0, seed: ev.seed, chain: ev.chain, index: ev.index, voided: true };
   const own = s.own.map((b) =>
     b.round === ev.round && (b.state === 'open' || b.state === 'pending') ? refunded(b) : b,
   );

@@ -69,42 +69,6 @@ func TestSizePerConnection(t *testing.T) {
 	}
 }
 
-// A broadcast allocates nothing, however many connections there are.
-func TestBroadcastAllocatesNothing(t *testing.T) {
-	if !rawSupported {
-		t.Skip("SKIP: no raw way on this system")
-	}
-	h := NewHub(Config{Shards: 1})
-	topic := h.Topic("room", 16)
-	for _, c := range loopback(t, h, 50, nil) {
-		if err := topic.Join(c, 0, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	update, tick := NewFrame(make([]byte, 50)), NewFrame(make([]byte, 20))
-	seq := uint64(0)
-	perRun := testing.AllocsPerRun(100, func() {
-		seq++
-		topic.Update(seq, update)
-		topic.Tick(tick)
-		h.shards[0].sweep(0)
-	})
-	if perRun != 0 {
-		t.Errorf("%v allocations for 50 connections", perRun)
-	}
-}
-
-func TestSendAllocatesNothing(t *testing.T) {
-	if !rawSupported {
-		t.Skip("SKIP: no raw way on this system")
-	}
-	c := loopback(t, NewHub(Config{}), 1, nil)[0]
-	f := NewFrame(make([]byte, 50))
-	if n := testing.AllocsPerRun(100, func() { _ = c.Send(f) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 // BenchmarkBroadcast publishes one update of 128 bytes when every client has got
 // the one before; the clients read on the same cores.
 func BenchmarkBroadcast(b *testing.B) {

@@ -24,6 +24,7 @@ function replay(game, module) {
     const want = module.open(step.view, null);
     for (const field of Object.keys(want)) {
       if (field === 'outs' || field === 'own' || field === 'points') continue;
+      if (field === 'start' && want.phase === 'idle') continue; // P7.8 does not tell it, and nothing is drawn from it
       equal(`${step.why}: ${field}`, s[field], want[field]);
     }
   }
@@ -98,7 +99,7 @@ test('crash: a voided round gives open bets back and keeps won ones', () => {
     { e: 'void', round: 7, start: 1, end: 2, seed: 'aa', index: 7, chain: 0 },
   );
   equal('states', s.own.map((b) => b.state), ['won', 'refunded']);
-  equal('history', s.history[0], { round: 7, seed: 'aa', chain: 0, index: 7, voided: true });
+  equal('history', s.history[0], { round: 7, centi: 0, seed: 'aa', chain: 0, index: 7, voided: true });
 });
 
 test('crash: the curve', () => {

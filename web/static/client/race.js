@@ -6,7 +6,7 @@ const HISTORY = 50;
 
 /**
  * @typedef {{player: string, name: string, points: number}} Score
- * @typedef {{round: number, players: number, winner: Score | null, voided?: boolean}} PastRace
+ * @typedef {{round: number, players: number, winner: Score | null}} PastRace voided races are not remembered
  * @typedef {'idle' | 'gathering' | 'running' | 'finished'} Phase
  *
  * @typedef {object} RaceState
@@ -80,7 +80,6 @@ export function reduce(s, ev) {
         end: ev.end ?? null,
         top: [],
         players: 0,
-        history: remembered(s.history, { round: ev.round, players: s.players, winner: null, voided: true }),
       };
     case 'state':
       return { ...s, state: ev.state };
@@ -99,7 +98,8 @@ function phase(s, ev) {
   const after = { ...s, phase: ev.phase, round: ev.round, start: ev.start ?? s.start, end: ev.end ?? null };
   if (ev.phase === 'gathering') {
     const settings = ev.settings ?? s.settings;
-    return { ...after, settings, players: 0, top: [], points: s.round === ev.round ? s.points : 0 };
+    const nextSettings = ev.settings && ev.settings.version >= (s.nextSettings?.version ?? 0) ? null : s.nextSettings;
+    return { ...after, settings, nextSettings, players: 0, top: [], points: s.round === ev.round ? s.points : 0 };
   }
   if (ev.phase === 'finished') {
     const top = ev.top ?? s.top;

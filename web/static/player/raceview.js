@@ -160,7 +160,7 @@ export class RaceView {
           'li',
           null,
           h('span', null, `Race ${count(p.round)}`),
-          h('span', { class: 'who' }, p.voided ? 'voided' : p.winner ? p.winner.name : 'nobody'),
+          h('span', { class: 'who' }, p.winner ? p.winner.name : 'nobody'),
           h('strong', null, p.winner ? count(p.winner.points) : '–'),
         ),
       ),

@@ -122,7 +122,7 @@ func (s *swarm) reportRooms(r *Report) (spreads, replays []*latency) {
 		st.mu.Unlock()
 		if late > 0 {
 			s.check.fail(checkContent, Example{Bot: -1, Room: st.room, Log: st.log, Detail: fmt.Sprintf(
-				"%d sightings of updates could not be compared: out of order, or more than %d updates late", late, streamRing)})
+				"%d sightings of updates could not be compared: they came more than %d updates late", late, streamRing)})
 		}
 		r.Rooms = append(r.Rooms, line)
 		spreads, replays = append(spreads, &st.spread), append(replays, &st.replay)

@@ -88,7 +88,9 @@ func (s *stream) see(h head, raw []byte, hash uint64, at time.Duration, inOrder,
 			s.replay.record(behind)
 		}
 		return sighting{hash: hash, news: slot.news}
-	case slot.seq > h.seq || !inOrder:
+	case !inOrder:
+		return sighting{hash: hash} // its bot has failed the order already
+	case slot.seq > h.seq:
 		s.tooLate++
 		return sighting{hash: hash}
 	}

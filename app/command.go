@@ -27,21 +27,29 @@ func newRoot() *cobra.Command {
 		Use:   "tickcast",
 		Short: "Live multiplier rounds that people play together",
 		Long: `Tickcast runs rooms in which everybody sees the same curve at the same moment,
-keeps them in a log that survives any process, and books every payout once.`,
+keeps them in a log that survives any process, and books every payout once.
+
+Without a command it serves everything in one process, with data in ./data.`,
 		Args:          cobra.NoArgs,
+		RunE:          runProcess(ProcessServe),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	addFlags(root.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: "servers", Title: "Servers:"},
+		&cobra.Group{ID: "operators", Title: "Operators:"},
 		&cobra.Group{ID: "tools", Title: "Tools:"},
 	)
 	root.AddCommand(
+		newProcess(ProcessServe, "Run everything in one process, embedded unless told otherwise (default)"),
+		newProcess(ProcessGateway, "Run a gateway: sockets of players, pages, operator API"),
 		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
 		newProcess(ProcessLedger, "Run a ledger worker: books transfers, answers queries"),
 	)
-	root.AddCommand(newSwarm(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
+	root.AddCommand(newRooms(), newPlayers())
+	root.AddCommand(newSwarm(), newToken(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
 	return root
 }
 

@@ -175,8 +175,11 @@ func TestValidate(t *testing.T) {
 		{"one port", ProcessServe, []string{"--internal-listen=127.0.0.1:8080"}, []string{"different ports"}},
 		{"replicas embedded", ProcessServe, []string{"--replicas=3"}, []string{"replicas: 3"}},
 		{"two replicas", ProcessRoom, []string{"--nats-url=n", "--redis-url=redis://r", "--replicas=2"}, []string{"replicas: 2"}},
-		{"several at once", ProcessServe, []string{"--guests=yes", "--log-level=loud", "--message-rate=0", "--node=a.b", "--partitions=5000"},
-			[]string{"guests: ", "log-level: ", "message-rate: ", "node: ", "partitions: "}},
+		{
+			"several at once", ProcessServe,
+			[]string{"--guests=yes", "--log-level=loud", "--message-rate=0", "--node=a.b", "--partitions=5000"},
+			[]string{"guests: ", "log-level: ", "message-rate: ", "node: ", "partitions: "},
+		},
 		{"proxies", ProcessServe, []string{"--trusted-proxies=10.0.0.0/8,::1"}, nil},
 		{"bad proxy", ProcessServe, []string{"--trusted-proxies=10.0.0.0/40"}, []string{"trusted-proxies: "}},
 		{"redis of another kind", ProcessServe, []string{"--redis-url=http://:hunter2@x"}, []string{"redis-url is not"}},

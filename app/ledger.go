@@ -46,7 +46,7 @@ func (p *process) addLedger(ctx context.Context) error {
 		Book:    book,
 		Conn:    nc,
 		Cache:   p.infra.cache,
-		Log:     p.log.With("component", "ledger"),
+		Log:     p.log,
 		Metrics: p.metrics,
 		Node:    p.name,
 		Version: version(),

@@ -12,20 +12,25 @@ import (
 	"tickcast/room/race"
 )
 
-// addRoom adds the rooms: streams are made, and this process folds every
-// partition and owns its share of them.
-func (p *process) addRoom(ctx context.Context) error {
+// makeStreams connects as a room server and makes the streams, which every other
+// role waits for.
+func (p *process) makeStreams(ctx context.Context) error {
 	nc, err := p.connect(ctx, bus.RoleRoom)
 	if err != nil {
 		return err
 	}
-	if p.partitions, err = p.infra.ensureStreams(ctx, nc); err != nil {
-		return err
-	}
+	p.room = nc
+	p.partitions, err = p.infra.ensureStreams(ctx, nc)
+	return err
+}
+
+// addRoom adds the rooms: this process folds every partition and owns its share
+// of them.
+func (p *process) addRoom(context.Context) error {
 	host, err := room.NewHost(room.HostConfig{
 		Node:       p.name,
 		Version:    version(),
-		Conn:       nc,
+		Conn:       p.room,
 		Snapshots:  p.infra.cache,
 		Kinds:      []game.Kind{crash.New(crash.NewChains(p.secrets.room, rand.Reader)), race.Kind{}},
 		Cashier:    cashier.Kind{},

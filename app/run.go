@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tickcast/bus"
+	"tickcast/server"
 )
 
 // internalWriteTimeout leaves room for a profile of half a minute.
@@ -28,7 +29,10 @@ type process struct {
 	infra   *infra
 	metrics *prometheus.Registry
 
+	room       *nats.Conn // of the room role; nil without one
 	internal   net.Listener
+	public     net.Listener    // nil without a gateway
+	gateway    *server.Gateway // nil without a gateway
 	partitions int
 	group      group
 	// ready tells why a part is not ready, or "". Static once group runs.
@@ -48,10 +52,11 @@ func run(ctx context.Context, kind Process, c *Config, out output) (err error) {
 		}
 		defer release()
 	}
-	if p.internal, err = listen("internal-listen", c.InternalListen); err != nil {
+	closeListeners, err := p.listen()
+	defer closeListeners()
+	if err != nil {
 		return err
 	}
-	defer func() { _ = p.internal.Close() }()
 	if p.secrets, err = loadSecrets(c, kind, true); err != nil {
 		return err
 	}
@@ -69,6 +74,24 @@ func run(ctx context.Context, kind Process, c *Config, out output) (err error) {
 	return err
 }
 
+// listen takes the addresses.
+func (p *process) listen() (release func(), err error) {
+	release = func() {
+		for _, l := range []net.Listener{p.internal, p.public} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+	}
+	if p.internal, err = listen("internal-listen", p.config.InternalListen); err != nil {
+		return release, err
+	}
+	if p.kind == ProcessServe || p.kind == ProcessGateway {
+		p.public, err = listen("listen", p.config.Listen)
+	}
+	return release, err
+}
+
 // embeds reports whether this process keeps something in the data directory.
 func (p *process) embeds() bool {
 	return p.kind == ProcessServe && (p.config.embeddedNATS() || p.config.DatabaseURL == "")
@@ -77,18 +100,29 @@ func (p *process) embeds() bool {
 // assemble adds the roles of the process to its group. Roles come in the order in
 // which they are needed: the ledger answers the rooms, rooms answer the gateway.
 func (p *process) assemble(ctx context.Context) error {
-	if p.kind == ProcessLedger {
-		if err := p.addLedger(ctx); err != nil {
+	if p.kind == ProcessServe || p.kind == ProcessRoom {
+		if err := p.makeStreams(ctx); err != nil {
 			return err
 		}
 	}
-	if p.kind == ProcessRoom {
-		if err := p.addRoom(ctx); err != nil {
+	for _, role := range []struct {
+		name Process
+		add  func(context.Context) error
+	}{
+		{ProcessLedger, p.addLedger},
+		{ProcessRoom, p.addRoom},
+		{ProcessGateway, p.addGateway},
+	} {
+		if p.kind != role.name && p.kind != ProcessServe {
+			continue
+		}
+		if err := role.add(ctx); err != nil {
 			return err
 		}
 	}
 	health := newHTTPServer(p.internal, healthHandler(p.metrics, p.notReady), internalWriteTimeout, p.log)
 	p.group.add("internal listener", health.run)
+	p.group.add("start", p.start)
 	return nil
 }
 

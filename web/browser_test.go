@@ -5,37 +5,18 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"tickcast/internal/testsvc"
 	"tickcast/web"
 )
 
 // patience bounds every wait of a browser test. It is long because nothing here
 // measures speed; a healthy run needs a fraction of it.
 const patience = 60 * time.Second
-
-// chromium finds the browser or skips the test, which under CI is a failure.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if name == "" {
-			continue
-		}
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no Chromium on this machine (apt-get install chromium, or set CHROMIUM)")
-	}
-	t.Skip("SKIPPED: no Chromium on this machine (apt-get install chromium, or set CHROMIUM)")
-	return ""
-}
 
 // tab is a page of a browser of its own.
 type tab struct {
@@ -48,7 +29,7 @@ type tab struct {
 func newTab(t *testing.T, width, height int) *tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)),
+		chromedp.ExecPath(testsvc.Chromium(t)),
 		chromedp.WindowSize(width, height),
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,

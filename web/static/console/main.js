@@ -13,7 +13,7 @@ import { showLedger, showLedgerDown, showLog, showNodes, showPartitions } from '
 const REFRESH_MS = 2000;
 
 const rooms = new Rooms(() => void refresh());
-new Players(() => void refresh());
+const players = new Players(() => void refresh());
 const audit = auditList();
 const sessions = sessionList();
 let section = 'tab-rooms';
@@ -35,6 +35,7 @@ async function refresh() {
   const mine = ++turn;
   try {
     await glance(mine);
+    if (section === 'tab-players') await players.refresh();
     if (section === 'tab-system') await system(mine);
     if (section === 'tab-audit') await audit.refresh();
     if (section === 'tab-sessions') await sessions.refresh();

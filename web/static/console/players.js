@@ -1,9 +1,13 @@
 // @ts-check
-import { byId } from '../ui/dom.js';
-import { money } from '../ui/format.js';
+import { byId, fill, h, input } from '../ui/dom.js';
+import { moment, money } from '../ui/format.js';
 import { toast } from '../ui/toast.js';
 import { words } from '../ui/words.js';
 import { api } from './api.js';
+import { badge, table } from './table.js';
+
+/** Session events that the list of recent players is made from. */
+const RECENT = 100;
 
 /** The forms that concern one player. */
 export class Players {
@@ -17,6 +21,28 @@ export class Players {
     });
     this.#form('mute-form', 'mute', (f) => sanction(f, 'muted', 'The mute has ended'));
     this.#form('kick-form', 'kick', (f) => sanction(f, 'out', 'The kick has ended'));
+  }
+
+  /** Reads who was here lately. */
+  async refresh() {
+    const answer = await api('GET', `/sessions?limit=${RECENT}`);
+    /** @type {Map<string, any>} the newest event of each player */
+    const newest = new Map();
+    for (const e of answer.events ?? []) if (!newest.has(e.player)) newest.set(e.player, e);
+    const players = [...newest.values()];
+    fill(byId('known-players'), players.map((e) => h('option', { value: e.player }, e.name)));
+    table(
+      'recent',
+      players.map((e) => [
+        h('strong', null, e.name || e.player),
+        h('code', null, e.player),
+        badge(e.kind, e.kind === 'end' ? '' : 'good'),
+        moment(e.at),
+        e.gateway,
+        { class: 'acts', of: [h('button', { class: 'button small', onClick: () => choose(e.player) }, 'Choose')] },
+      ]),
+      'Nobody has been here yet.',
+    );
   }
 
   /**
@@ -40,6 +66,12 @@ export class Players {
       }
     });
   }
+}
+
+/** @param {string} player */
+function choose(player) {
+  for (const form of ['credit', 'mute', 'kick']) input(form + '-player').value = player;
+  input('credit-player').scrollIntoView({ block: 'center' });
 }
 
 /**

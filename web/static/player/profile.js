@@ -11,8 +11,18 @@ export class Profile {
     this.client = client;
     button('profile-button').addEventListener('click', () => {
       input('profile-name').value = client.player?.name ?? '';
+      this.#swap(null, '');
       dialog('profile-dialog').showModal();
       input('profile-name').select();
+    });
+    /** another guest, whom the player may become or not */
+    /** @type {{token: string} | null} */
+    this.other = null;
+    button('swap-no').addEventListener('click', () => dialog('profile-dialog').close());
+    button('swap-yes').addEventListener('click', () => {
+      if (!this.other) return;
+      storeToken(this.other.token);
+      location.reload(); // nothing on this page is the other's
     });
     byId('profile-form').addEventListener('submit', (ev) => {
       ev.preventDefault();
@@ -38,13 +48,25 @@ export class Profile {
     if (!before?.guest || !name || name === before.name) return dialog('profile-dialog').close();
     try {
       const guest = await signIn(name, storedToken());
+      if (guest.player.id !== before.id) return this.#swap(guest, name);
       storeToken(guest.token);
       dialog('profile-dialog').close();
-      if (guest.player.id !== before.id) location.reload(); // somebody else: nothing on this page is his
-      else this.client.renew();
+      this.client.renew();
       toast(`You are ${guest.player.name} now.`, 'good');
     } catch (err) {
       toast(words(/** @type {any} */ (err)), 'bad');
     }
+  }
+
+  /**
+   * Asks before somebody gives up who he is.
+   * @param {{token: string} | null} guest
+   * @param {string} name
+   */
+  #swap(guest, name) {
+    this.other = guest;
+    byId('profile-form').hidden = guest !== null;
+    byId('profile-swap').hidden = guest === null;
+    text(byId('swap-name'), name);
   }
 }

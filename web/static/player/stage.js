@@ -36,6 +36,8 @@ export class Stage {
     this.sparks = new Sparks();
     this.crashedAt = 0;
     this.wasCrashed = false;
+    /** @type {{x: number, y: number}[]} labels of this frame, so that none is written over another */
+    this.labels = [];
     new ResizeObserver(() => this.#resize()).observe(canvas);
     this.#resize();
   }
@@ -186,15 +188,16 @@ export class Stage {
   }
 
   /**
-   * Cash-outs as dots on the curve: one's own stay, the others' fade away.
+   * Cash-outs as dots on the curve: one's own stay, the others' fade away. The
+   * player's own and the newest are labelled first.
    * @param {View} v
    * @param {Picture} p
    */
   #outs(v, p) {
     const { g } = this;
-    g.font = FONT;
     g.textBaseline = 'middle';
-    for (const o of p.outs) {
+    this.labels.length = 0;
+    for (const o of p.outs.toReversed()) {
       const us = timeOf(o.centi);
       const age = p.us - us;
       if (age < 0) continue;
@@ -220,7 +223,9 @@ export class Stage {
    * @param {number} y
    */
   #label(o, x, y) {
-    const { g } = this;
+    const { g, labels } = this;
+    if (!o.mine && labels.some((l) => Math.abs(l.x - x) < 46 && Math.abs(l.y - y) < 13)) return;
+    labels.push({ x, y });
     const words = o.mine ? `You ${times(o.centi)}  +${money(o.payout)}` : o.name;
     g.textAlign = x < this.width * 0.25 ? 'left' : x > this.width * 0.75 ? 'right' : 'center';
     g.font = o.mine ? '600 ' + FONT : FONT;

@@ -89,14 +89,17 @@ type Behaviour struct {
 	MakeBeforeBreak float64 `json:"make_before_break"`
 }
 
-// Thresholds are bounds on measured latencies. Each that is not zero is one more
-// check of the verdict. They are wall-clock bounds: choose them for the machine.
+// Thresholds are bounds on what was measured. Each that is not zero is one more
+// check of the verdict. Durations are wall-clock bounds: choose them for the machine.
 type Thresholds struct {
 	AnswerP99    time.Duration `json:"answer_p99_ns,omitempty"`    // command or tap to answer; bets are bounded by BetP99
 	BetP99       time.Duration `json:"bet_p99_ns,omitempty"`       // bet or cancel to answer, which goes through the ledger
 	SpreadP99    time.Duration `json:"spread_p99_ns,omitempty"`    // first bot to each bot, the same update
 	JoinP99      time.Duration `json:"join_p99_ns,omitempty"`      // join to joined
 	ReconnectP99 time.Duration `json:"reconnect_p99_ns,omitempty"` // intended return to joined again
+	// Degraded is how many sequences may be degraded for slowness (skip); negative
+	// means none.
+	Degraded int `json:"degraded,omitempty"`
 }
 
 // Limits of a swarm.

@@ -180,7 +180,10 @@ func (c *cursor) onSkip(m *wire.Skip) {
 		return
 	}
 	c.skipTo = max(c.skipTo, m.To)
-	c.degraded = true
+	if !c.degraded {
+		c.degraded = true
+		c.check.count(countDegraded, 1)
+	}
 	c.check.count(countSkips, 1)
 	c.check.count(countSkipped, m.To-m.From+1)
 }
@@ -208,6 +211,7 @@ const (
 	countOtherLog     = "resumes into another log"
 	countSkips        = "skips"
 	countSkipped      = "updates skipped"
+	countDegraded     = "sequences degraded"
 	countClosed       = "rooms closed"
 )
 

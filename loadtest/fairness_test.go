@@ -63,14 +63,23 @@ func TestCrashPointVectors(t *testing.T) {
 	if int(c.verified) != len(v.Own.Cases) || int(c.linked) != len(v.Own.Cases)-1 {
 		t.Errorf("%d verified, %d linked of %d", c.verified, c.linked, len(v.Own.Cases))
 	}
-	first := v.Own.Cases[0]
+}
+
+func TestFalseSeedsAreNotBelieved(t *testing.T) {
+	salt := "0000000000000000004d6ec16dafe9d8370958664c1dc422f452892264c59526"
+	first := past{Index: 1, Seed: "a2bae05a8e2fe14c738b2ca663c6c6986eb9e222370c29149a027c82075881e7", Centi: 2196}
+	var c chains
+	c.salt(0, salt)
+	if err := c.reveal(first, &settings{RTP: 9900, Cap: 1_000_000_000}); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range []past{
-		{Index: 1, Seed: first.Hash, Centi: first.RTP9900 + 1},    // another crash point
-		{Index: 2, Seed: first.Hash, Centi: first.RTP9900},        // another place in the chain
-		{Index: 0, Seed: first.Hash, Centi: first.RTP9900},        // no place at all
-		{Index: 1, Seed: "not hex", Centi: first.RTP9900},         // no seed
-		{Index: 1, Seed: first.Hash[:10], Centi: first.RTP9900},   // half a seed
-		{Index: 3, Seed: v.Own.Cases[3].Hash, Centi: first.Centi}, // a seed of another index
+		{Index: 1, Seed: first.Seed, Centi: first.Centi + 1},  // another crash point
+		{Index: 2, Seed: first.Seed, Centi: first.Centi},      // another place in the chain
+		{Index: 0, Seed: first.Seed, Centi: first.Centi},      // no place at all
+		{Index: 1, Seed: "not hex", Centi: first.Centi},       // no seed
+		{Index: 1, Seed: first.Seed[:10], Centi: first.Centi}, // half a seed
+		{Index: 1, Seed: first.Seed[:62] + "e8", Centi: 2196}, // another seed
 	} {
 		if c.reveal(p, &settings{RTP: 9900, Cap: 1_000_000_000}) == nil {
 			t.Errorf("%+v was believed", p)

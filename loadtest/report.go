@@ -87,12 +87,12 @@ func (s *swarm) report(acted, elapsed time.Duration, interrupted bool) *Report {
 		n, examples := s.check.check(checkName(c.name))
 		r.Checks = append(r.Checks, Check{Name: c.name, What: c.what, Passed: n == 0, Failures: n, Examples: examples})
 	}
+	r.Refusals, r.Counts = s.check.split(countRefused)
 	r.checkThresholds(s.cfg.Thresholds)
 	r.Verdict = verdictPassed
 	if slices.ContainsFunc(r.Checks, func(c Check) bool { return !c.Passed }) {
 		r.Verdict = verdictFailed
 	}
-	r.Refusals, r.Counts = s.check.split(countRefused)
 	return r
 }
 
@@ -209,6 +209,15 @@ func (r *Report) checkThresholds(t Thresholds) {
 		check.Passed = check.Failures == 0
 		r.Checks = append(r.Checks, check)
 	}
+	if t.Degraded == 0 {
+		return
+	}
+	check := Check{Name: "degraded", What: fmt.Sprintf("at most %d sequences were degraded for slowness", max(0, t.Degraded))}
+	if n := r.Counts[countDegraded]; n > uint64(max(0, t.Degraded)) {
+		check.Failures, check.Examples = n, []Example{{Bot: -1, Detail: fmt.Sprintf("%d sequences were degraded", n)}}
+	}
+	check.Passed = check.Failures == 0
+	r.Checks = append(r.Checks, check)
 }
 
 // WriteText writes the report for people: the verdict first and last, what

@@ -79,13 +79,33 @@ const (
 	crashed = `{"e":"phase","phase":"crashed","round":7,"start":1,"end":2,"centi":%d}`
 )
 
-func TestBetsAreJudged(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		want    string // findings
-		balance int64  // expected in the end, -1 when it cannot be known
-		do      func(p *player)
-	}{
+// betCase is a bet's life and what the bot must make of it.
+type betCase struct {
+	name    string
+	want    string // findings
+	balance int64  // expected in the end, -1 when it cannot be known
+	do      func(p *player)
+}
+
+func judgeBets(t *testing.T, cases []betCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlayer(t, gameCrash, phaseBetting)
+			c.do(p)
+			wantFindings(t, c.name, p.b.s.check.findings, c.want)
+			if p.b.openBets() {
+				t.Error("the bet has no end")
+			}
+			if p.b.books.unsure != (c.balance < 0) || (c.balance >= 0 && p.b.books.expected != c.balance) {
+				t.Errorf("expects a balance of %d (unsure %t), want %d", p.b.books.expected, p.b.books.unsure, c.balance)
+			}
+		})
+	}
+}
+
+func TestBetsThatFlyAreJudged(t *testing.T) {
+	judgeBets(t, []betCase{
 		{"lost", "", 9000, func(p *player) { p.bets(1000, 0); p.event(flying); p.event(crashed, 200) }},
 		{"cashed out", "", 10500, func(p *player) {
 			b := p.bets(1000, 0)
@@ -143,6 +163,11 @@ func TestBetsAreJudged(t *testing.T) {
 			p.event(crashed, 300)
 			p.says(`{"type":"notice","room":"lobby","event":{"e":"lost","slot":0,"round":7,"stake":1000}}`)
 		}},
+	})
+}
+
+func TestBetsThatEndOtherwiseAreJudged(t *testing.T) {
+	judgeBets(t, []betCase{
 		{"at the cap", "", 19000, func(p *player) { p.bets(1000, 0); p.event(flying); p.event(crashed, 1000) }},
 		{"limited, unknown how", "", -1, func(p *player) { p.bets(500_000, 0); p.event(flying); p.event(crashed, 900) }},
 		{"cancelled", "", 10000, func(p *player) {
@@ -170,19 +195,7 @@ func TestBetsAreJudged(t *testing.T) {
 			p.asks(opCashOut, b, `"ok":false`)
 			p.event(crashed, 200)
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := newPlayer(t, gameCrash, phaseBetting)
-			c.do(p)
-			wantFindings(t, c.name, p.b.s.check.findings, c.want)
-			if p.b.openBets() {
-				t.Error("the bet has no end")
-			}
-			if p.b.books.unsure != (c.balance < 0) || (c.balance >= 0 && p.b.books.expected != c.balance) {
-				t.Errorf("expects a balance of %d (unsure %t), want %d", p.b.books.expected, p.b.books.unsure, c.balance)
-			}
-		})
-	}
+	})
 }
 
 func TestCommandsHaveOneAnswer(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +20,7 @@ import (
 )
 
 // tamper decides what a client gets instead of a message from the server: the
-// same, another, none or several. n counts the client's messages of that type.
+// same, another, none or several; "close 3001" closes the connection. n counts the client's messages of that type.
 type tamper func(kind string, n int, b []byte) [][]byte
 
 // newProxy starts a gateway in front of the stage's first one. Its first
@@ -66,6 +68,7 @@ func relay(w http.ResponseWriter, r *http.Request, url string, f tamper) {
 	})
 	defer down.CloseNow()
 	seen := map[string]int{}
+	joined := false // whether the client was let into a room
 	for {
 		_, b, err := up.Read(ctx)
 		if err != nil {
@@ -76,8 +79,17 @@ func relay(w http.ResponseWriter, r *http.Request, url string, f tamper) {
 			return
 		}
 		kind := string(h.kind)
+		if (kind == wire.TypeUpdate || kind == wire.TypeTick) && !joined {
+			continue
+		}
 		seen[kind]++
 		for _, out := range f(kind, seen[kind], b) {
+			if code, ok := bytes.CutPrefix(out, []byte("close ")); ok {
+				n, _ := strconv.Atoi(string(code))
+				_ = down.Close(websocket.StatusCode(n), "as the test says")
+				return
+			}
+			joined = joined || bytes.Contains(out, []byte(`"type":"joined"`))
 			if down.Write(ctx, websocket.MessageText, out) != nil {
 				return
 			}
@@ -109,17 +121,48 @@ func edit(b []byte, f func(m map[string]any)) []byte {
 
 func one(b []byte) [][]byte { return [][]byte{b} }
 
-// TestTamperedRunsFail shows that the verdict rests on what the bots receive: the
-// same honest stage, with one message to one bot of eight changed on its way.
-func TestTamperedRunsFail(t *testing.T) {
+// damage is one way to tamper with what a bot receives, and the check that must
+// find it.
+type damage struct {
+	name  string
+	game  string
+	check checkName
+	f     tamper
+}
+
+// wantFound shows that the verdict rests on what the bots receive: the same
+// honest stage, with messages to one bot of eight changed on their way. All swarms
+// run at the same time, since they mostly wait.
+func wantFound(t *testing.T, damages []damage) {
+	t.Helper()
+	reports := make([]*Report, len(damages))
+	var wg sync.WaitGroup
+	for i, d := range damages {
+		st := newStage(t, 1, map[string]string{"lobby": d.game})
+		cfg := quick(st, 8)
+		cfg.URLs = []string{newProxy(t, st, d.f)}
+		cfg.Behaviour.ReconnectEvery, cfg.Behaviour.BetProbability = -1, 1
+		cfg.Settle = time.Second
+		wg.Go(func() { reports[i], _ = Run(context.Background(), cfg, io.Discard) })
+	}
+	wg.Wait()
+	for i, d := range damages {
+		r := reports[i]
+		if r == nil {
+			t.Fatalf("%s: no report", d.name)
+		}
+		e := r.check(d.check).Examples
+		if r.Passed() || r.check(d.check).Passed || len(e) == 0 || e[0].Detail == "" {
+			t.Errorf("%s: the check %s passed, or gives no example", d.name, d.check)
+			_ = r.WriteText(t.Output())
+		}
+	}
+}
+
+func TestTamperedFramesAreFound(t *testing.T) {
 	t.Parallel()
 	var held []byte
-	for _, c := range []struct {
-		name  string
-		game  string
-		check checkName
-		f     tamper
-	}{
+	wantFound(t, []damage{
 		{"update altered", gameCrash, checkContent, onNth(wire.TypeUpdate, 5, func(b []byte) [][]byte {
 			return one(bytes.Replace(b, []byte(`"e":"`), []byte(`"e":"x`), 1))
 		})},
@@ -151,6 +194,12 @@ func TestTamperedRunsFail(t *testing.T) {
 		{"epoch back", gameCrash, checkClock, onNth(wire.TypeTick, 9, func(b []byte) [][]byte {
 			return one(edit(b, func(m map[string]any) { m["epoch"] = 0 }))
 		})},
+	})
+}
+
+func TestTamperedResultsAreFound(t *testing.T) {
+	t.Parallel()
+	wantFound(t, []damage{
 		{"answer lost", gameCrash, checkAnswers, onNth(wire.TypeAnswer, 1, func([]byte) [][]byte { return nil })},
 		{"answer doubled", gameCrash, checkAnswers, onNth(wire.TypeAnswer, 1, func(b []byte) [][]byte { return [][]byte{b, b} })},
 		{"answer to another key", gameCrash, checkAnswers, onNth(wire.TypeAnswer, 1, func(b []byte) [][]byte {
@@ -188,24 +237,7 @@ func TestTamperedRunsFail(t *testing.T) {
 			}
 			return one(b)
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			st := newStage(t, 1, map[string]string{"lobby": c.game})
-			cfg := quick(st, 8)
-			cfg.URLs = []string{newProxy(t, st, c.f)}
-			cfg.Behaviour.ReconnectEvery = -1
-			cfg.Behaviour.BetProbability = 1
-			cfg.Duration, cfg.Settle = 1500*time.Millisecond, 700*time.Millisecond
-			r := run(t, cfg)
-			if r.Passed() || r.check(c.check).Passed {
-				t.Errorf("the check %s passed", c.check)
-			}
-			if e := r.check(c.check).Examples; len(e) == 0 || e[0].Detail == "" {
-				t.Errorf("the check %s gives no example", c.check)
-			}
-		})
-	}
+	})
 }
 
 // TestUntouchedProxyPasses shows that the failures above are not the proxy's.
@@ -215,4 +247,86 @@ func TestUntouchedProxyPasses(t *testing.T) {
 	c := quick(st, 8)
 	c.URLs = []string{newProxy(t, st, func(_ string, _ int, b []byte) [][]byte { return one(b) })}
 	wantPassed(t, run(t, c))
+}
+
+// TestServerMovesBotsAround shows that a bot does what a gateway asks for, and
+// that none of it is a failure.
+func TestServerMovesBotsAround(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		count string
+		pass  bool
+		f     tamper
+	}{
+		{"move", countMoveAsked, true, onNth(wire.TypeTick, 5, func(b []byte) [][]byte {
+			return [][]byte{b, []byte(`{"type":"move","within_ms":50}`)}
+		})},
+		{"retry and shutdown", "connections closed with 3001", true, onNth(wire.TypeTick, 5, func(b []byte) [][]byte {
+			return [][]byte{b, []byte(`{"type":"retry","after_ms":100}`), []byte("close 3001")}
+		})},
+		{"lost without a word", "connections that broke", true, onNth(wire.TypeTick, 5, func([]byte) [][]byte { return one([]byte("close 0")) })},
+		{"kicked", "connections closed with 3503", false, onNth(wire.TypeTick, 5, func([]byte) [][]byte { return one([]byte("close 3503")) })},
+		{"skip and snapshot", countDegraded, true, skipTo()},
+		{"temporary join error", countRefused + "join unavailable", true, refuseJoin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			st := newStage(t, 1, map[string]string{"lobby": gameCrash})
+			cfg := quick(st, 4)
+			cfg.URLs = []string{newProxy(t, st, c.f)}
+			cfg.Behaviour.ReconnectEvery = -1
+			cfg.Duration = 2 * time.Second
+			r := run(t, cfg)
+			if r.Passed() != c.pass {
+				t.Errorf("passed: %t", r.Passed())
+			}
+			refused, _ := strings.CutPrefix(c.count, countRefused)
+			if r.Counts[c.count]+r.Refusals[refused] != 1 {
+				t.Errorf("%s: counted %v %v", c.count, r.Counts, r.Refusals)
+			}
+		})
+	}
+}
+
+// skipTo leaves out three updates, says so, and goes on with a snapshot.
+func skipTo() tamper {
+	var from uint64
+	var view json.RawMessage
+	return func(kind string, n int, b []byte) [][]byte {
+		h, _ := readHead(b)
+		switch {
+		case kind == wire.TypeJoined:
+			var j wire.Joined
+			if json.Unmarshal(b, &j) == nil {
+				view = j.Snapshot
+			}
+		case kind == wire.TypeUpdate && n == 4:
+			from = h.seq
+			return nil
+		case kind == wire.TypeUpdate && n == 5:
+			return nil
+		case kind == wire.TypeUpdate && n == 6:
+			return [][]byte{
+				mustJSON(wire.Skip{Type: wire.TypeSkip, Room: "lobby", From: from, To: h.seq}),
+				mustJSON(wire.Joined{Type: wire.TypeJoined, Room: "lobby", Position: wire.Position{Log: "log-lobby", Seq: h.seq}, Epoch: 1, Snapshot: view}),
+			}
+		}
+		return one(b)
+	}
+}
+
+// refuseJoin answers the first join with a temporary error, and keeps back what
+// the stage sends of the room until the second.
+func refuseJoin(kind string, n int, b []byte) [][]byte {
+	if kind != wire.TypeJoined || n != 1 {
+		return one(b)
+	}
+	var j wire.Joined
+	if err := json.Unmarshal(b, &j); err != nil {
+		return one(b)
+	}
+	return one(mustJSON(wire.ErrorMessage{
+		Type: wire.TypeError, ID: j.ID, Room: j.Room, Error: *wire.Errorf(wire.CodeUnavailable, "not yet"),
+	}))
 }

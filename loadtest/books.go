@@ -15,6 +15,7 @@ type books struct {
 	known    bool  // a balance was told
 	version  int64 // highest told
 	amount   int64 // at version
+	changes  int   // results booked
 	expected int64 // what all results add up to
 	unsure   bool  // something happened that cannot be followed
 	shared   bool  // other bots play for the same player
@@ -37,7 +38,10 @@ func (b *books) tell(amount, version int64) {
 }
 
 // change adds the effect of a result, e.g. minus a stake.
-func (b *books) change(delta int64) { b.expected += delta }
+func (b *books) change(delta int64) {
+	b.expected += delta
+	b.changes++
+}
 
 // lose notes that the balance cannot be followed any further.
 func (b *books) lose() { b.unsure = true }
@@ -49,7 +53,7 @@ func (b *books) agrees() bool {
 // finish compares the books in the end; open tells that bets have no end yet.
 func (b *books) finish(open bool) {
 	switch {
-	case !b.known:
+	case !b.known || b.changes == 0: // nothing to check
 	case b.unsure || b.shared || open:
 		b.check.count(countBooksSkipped, 1)
 	default:

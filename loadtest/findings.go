@@ -51,6 +51,7 @@ type Example struct {
 	Detail  string `json:"detail"`
 }
 
+// String tells the failure in one line, from the general to the particular.
 func (e Example) String() string {
 	s := e.Detail
 	if e.Seq > 0 {

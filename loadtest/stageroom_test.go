@@ -36,13 +36,12 @@ type stageRoom struct {
 }
 
 type stageBet struct {
-	player            string
-	slot              int
-	round             uint64
-	stake, auto       int64
-	done              bool
-	centi, payout     int64
-	refunded, settled bool
+	player        string
+	slot          int
+	round         uint64
+	stake, auto   int64
+	done          bool
+	centi, payout int64
 }
 
 const (

@@ -61,7 +61,7 @@ var libraries = map[string]library{
 	"github.com/knadh/koanf":                  {homes: []string{"app"}},
 	"github.com/agnivade/levenshtein":         {homes: []string{"app"}},
 	"github.com/coder/websocket":              {homes: []string{"fanout", "server", "loadtest"}, tests: []string{"web"}},
-	"github.com/golang-jwt/jwt":               {homes: []string{"server"}},
+	"github.com/golang-jwt/jwt":               {homes: []string{"server", "loadtest"}},
 	"github.com/HdrHistogram/hdrhistogram-go": {homes: []string{"loadtest"}},
 	"github.com/chromedp":                     {homes: []string{"internal/..."}, tests: []string{"web"}},
 	"github.com/prometheus/client_golang":     {homes: []string{"app", "bus", "cache", "fanout", "ledger", "room", "server"}},

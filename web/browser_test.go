@@ -5,6 +5,8 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,26 +26,53 @@ type tab struct {
 	ctx context.Context
 }
 
-// newTab opens a browser with a window of the given size in CSS pixels and closes
-// it with the test. What the page throws or logs as an error fails the test.
-func newTab(t *testing.T, width, height int) *tab {
-	t.Helper()
+// browser is the one browser of all tests of this package: to start one takes
+// longer than most tests. Each tab is in a browser context of its own, which
+// shares no storage with the others.
+var browser struct {
+	once  sync.Once
+	ctx   context.Context
+	close []context.CancelFunc
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, f := range browser.close {
+		f()
+	}
+	os.Exit(code)
+}
+
+func startBrowser(path string) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(testsvc.Chromium(t)),
-		chromedp.WindowSize(width, height),
+		chromedp.ExecPath(path),
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 	)
-	ctx, cancelAllocator := chromedp.NewExecAllocator(t.Context(), options...)
-	ctx, cancelTab := chromedp.NewContext(ctx)
+	ctx, closeAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closeBrowser := chromedp.NewContext(ctx)
+	browser.ctx, browser.close = ctx, []context.CancelFunc{closeBrowser, closeAllocator}
+	browser.err = chromedp.Do(ctx, chromedp.Navigate("about:blank"))
+}
+
+// newTab opens a tab with a viewport of the given size in CSS pixels and closes it
+// with the test. What the page throws or logs as an error fails the test.
+func newTab(t *testing.T, width, height int64) *tab {
+	t.Helper()
+	path := testsvc.Chromium(t)
+	browser.once.Do(func() { startBrowser(path) })
+	if browser.err != nil {
+		t.Fatalf("start the browser: %v", browser.err)
+	}
+	ctx, closeTab := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(closeTab)
 	b := &tab{t: t, ctx: ctx}
-	t.Cleanup(cancelAllocator)
-	t.Cleanup(cancelTab)
-	// The browser ends with the context of the first action, so this one has no timeout of its own.
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
-		t.Fatalf("start the browser: %v", err)
+	// The tab ends with the context of its first action, so this one has no timeout of its own.
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height)); err != nil {
+		t.Fatalf("open a tab: %v", err)
 	}
 	messages := chromedp.Console(ctx)
 	done := make(chan struct{})
@@ -52,7 +81,7 @@ func newTab(t *testing.T, width, height int) *tab {
 		b.listen(messages)
 	}()
 	t.Cleanup(func() {
-		cancelTab()
+		closeTab()
 		<-done
 	})
 	return b

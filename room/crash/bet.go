@@ -42,8 +42,9 @@ type bet struct {
 	Arrival uint64   `json:"arrival,omitempty"` // order of confirmation in the round, from 1
 	Centi   int64    `json:"centi,omitempty"`   // won: the multiplier paid
 	Payout  int64    `json:"payout,omitempty"`  // won: minor units
-	// Untold: a target or a limit cashed it out, and no cash-out command of the
-	// player has been answered with that yet.
+	Forced  bool     `json:"forced,omitempty"`  // won: by a target or a limit, not by a command
+	// Untold: it was forced, and no cash-out command of the player has been answered
+	// with that yet.
 	Untold bool `json:"untold,omitempty"`
 	// AwaitStake, AwaitEnd: a booking whose result has not come yet.
 	AwaitStake bool `json:"await_stake,omitempty"`

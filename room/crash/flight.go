@@ -273,7 +273,7 @@ func (r *Room) takeOut(at game.At, c game.Command, fx *game.Effects) *wire.Error
 			return wire.Errorf(wire.CodeTooEarly, "the multiplier still reads 1.00x")
 		}
 		r.cashOut(at, b, centi, fx)
-		r.tellOut(b, false, fx)
+		r.tellOut(b, fx)
 	}
 	fx.Answer(c.Ref, cashoutResult{Slot: b.Slot, Round: r.Current.Number, Centi: b.Centi, Payout: b.Payout})
 	return nil
@@ -290,18 +290,18 @@ func (r *Room) cashOut(at game.At, b *bet, centi int64, fx *game.Effects) {
 
 // tellForced tells of a cash-out that no command asked for.
 func (r *Room) tellForced(b *bet, fx *game.Effects) {
-	b.Untold = true
+	b.Forced, b.Untold = true, true
 	fx.Notice(b.Player, outNotice{
 		E: "out", Slot: b.Slot, Round: b.round.Number, Centi: b.Centi, Payout: b.Payout, Auto: true,
 	})
-	r.tellOut(b, true, fx)
+	r.tellOut(b, fx)
 }
 
-func (r *Room) tellOut(b *bet, auto bool, fx *game.Effects) {
+func (r *Room) tellOut(b *bet, fx *game.Effects) {
 	if b.listed {
 		fx.Event(outEvent{
 			E: "out", Player: b.Player, Name: b.Name, Slot: b.Slot,
-			Centi: b.Centi, Payout: b.Payout, Auto: auto,
+			Centi: b.Centi, Payout: b.Payout, Auto: b.Forced,
 		})
 	}
 }

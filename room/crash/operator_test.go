@@ -57,6 +57,33 @@ func TestVoid(t *testing.T) {
 	}
 }
 
+// TestVoidMovesWonBetsUp: where the largest are refunded, smaller bets that were
+// won take their place in the list.
+func TestVoidMovesWonBetsUp(t *testing.T) {
+	tb := newTable(t, crashingAt(300, 400, 100_000), "")
+	tb.untilPhase(phaseBetting)
+	for i := range topBets {
+		tb.bet(fmt.Sprintf("big%d", i), 0, 1000, 0)
+	}
+	tb.bet("target", 0, 100, 150)
+	tb.bet("hand", 0, 200, 0)
+	tb.untilPhase(phaseFlying)
+	tb.reading(160)
+	tb.wantOK("by hand", tb.command("hand", "cashout", 1, `{"slot":0}`))
+	tb.events = nil
+	if e := tb.action("void", ""); e != nil {
+		t.Fatal(e)
+	}
+	told := strings.Join(tb.events[topBets:topBets+4], "\n")
+	want := `{"e":"bet","player":"hand","name":"HAND","slot":0,"round":1,"stake":200}
+{"e":"out","player":"hand","name":"HAND","slot":0,"centi":160,"payout":320,"auto":false}
+{"e":"bet","player":"target","name":"TARGET","slot":0,"round":1,"stake":100,"auto":150}
+{"e":"out","player":"target","name":"TARGET","slot":0,"centi":150,"payout":150,"auto":true}`
+	if told != want {
+		t.Fatalf("told\n%s\nwant\n%s", told, want)
+	}
+}
+
 func TestVoidOfACrashedRound(t *testing.T) {
 	tb := newTable(t, crashingAt(200, 300, 100_000), "")
 	tb.untilPhase(phaseCrashed)

@@ -117,6 +117,12 @@ func (r *Room) void(at game.At, fx *game.Effects) *wire.Error {
 		}
 	}
 	rd.relist()
+	for _, b := range rd.top {
+		if !slices.Contains(listed, b) { // smaller, but won: it moves up
+			fx.Event(newBetEvent(b))
+			r.tellOut(b, fx)
+		}
+	}
 	r.end(at, seed, known)
 	e := r.phaseEvent()
 	fx.Event(voidEvent{

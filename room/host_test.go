@@ -251,11 +251,16 @@ type hosted struct {
 
 func (s *stage) host(node string, alone bool) *hosted {
 	s.t.Helper()
+	return s.hostWith(node, alone, testSecret)
+}
+
+func (s *stage) hostWith(node string, alone bool, secret []byte) *hosted {
+	s.t.Helper()
 	nc, err := s.bus.Connect(bus.RoleRoom, node)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	chains := crash.NewChains(testSecret, rand.NewChaCha8([32]byte{7}))
+	chains := crash.NewChains(secret, rand.NewChaCha8([32]byte{7}))
 	h, err := NewHost(HostConfig{
 		Node: node, Conn: nc, Kinds: []game.Kind{crash.New(chains), race.Kind{}}, Cashier: cashier.Kind{},
 		Partitions: s.partitions, Alone: alone, Log: testkit.Logger(s.t),
@@ -343,5 +348,18 @@ func TestTwoHostsShareAndTakeOver(t *testing.T) {
 	s.eventually("rounds go on in all rooms", rounds(have+10))
 	for i := range 8 {
 		s.wantWhole(fmt.Sprintf("room-%d", i))
+	}
+}
+
+func TestAHostWithAnotherSecretIsNoCandidate(t *testing.T) {
+	s := newStage(t, 1)
+	right := s.host("right", true)
+	s.create("lobby", "crash", fastCrash)
+	s.eventually("rounds", func() bool { return s.updatesOf("lobby") > 5 })
+	right.stop()
+	wrong := s.hostWith("wrong", true, []byte("another secret, of as many bytes as it takes"))
+	s.eventually("it halts", func() bool { return wrong.Partitions()[0].Halted != "" })
+	if wrong.owned() != 0 {
+		t.Fatal("it owns a room whose seeds it cannot know")
 	}
 }

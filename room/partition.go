@@ -87,6 +87,19 @@ func (p *Partition) duties(room string) []game.Duty {
 	return nil
 }
 
+// uninformed names a room, of those given, whose secret this process does not
+// know; "" if there is none.
+func (p *Partition) uninformed(rooms []string) string {
+	for _, id := range rooms {
+		if r := p.rooms[id]; r != nil {
+			if k, ok := r.game.(game.Informed); ok && !k.Informed() {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
 func (p *Partition) roomIDs() []string { return slices.Collect(maps.Keys(p.rooms)) }
 
 // Due is the game time at which the owner should carry the clock past by a tick

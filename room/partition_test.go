@@ -16,7 +16,7 @@ import (
 
 // fastCrash and fastRace are settings with which a round takes about a second.
 var (
-	fastCrash = map[string]any{"betting_ms": 300, "crashed_ms": 200, "cap": 200}
+	fastCrash = map[string]any{"betting_ms": 300, "crashed_ms": 200, "cap": 110}
 	fastRace  = map[string]any{"gathering_ms": 200, "running_ms": 800, "finished_ms": 200}
 )
 

@@ -134,6 +134,7 @@ func (r *replica) open(ctx context.Context) error {
 		r.metrics.restarts.Inc()
 	}
 	r.saved = savePoint{snapshotSeq: from, checkpointSeq: from, snapshotAt: time.Now(), checkpointAt: time.Now()}
+	r.knows(ctx, r.part.roomIDs())
 	last, err := r.feed.lastSeq(ctx)
 	if err != nil {
 		r.feed.close()
@@ -213,6 +214,9 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 	now := time.Now()
 	r.lastRecord = now
 	r.metrics.records.WithLabelValues(string(rec.Kind)).Inc()
+	if rec.Kind == wire.KindOwner && !r.knows(ctx, r.out.Touched) {
+		return
+	}
 	if rec.Kind == wire.KindClaim {
 		r.claimed(ctx, now)
 	}
@@ -220,6 +224,15 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 		r.speaker.say(&r.out, now)
 		r.fulfil(ctx, r.out.Touched)
 	}
+}
+
+// knows halts the replica when its secret is not the one of a room.
+func (r *replica) knows(ctx context.Context, rooms []string) bool {
+	id := r.part.uninformed(rooms)
+	if id != "" {
+		r.halt(ctx, fmt.Errorf("room %s is committed to another secret than this server's", id))
+	}
+	return id == ""
 }
 
 // halt stops the fold for good: this replica cannot go on without writing a

@@ -138,7 +138,7 @@ func (p *Partition) announce(r *roomState) {
 		return
 	}
 	info := r.info(p.cfg.ID)
-	if r.closing && info.State == statePaused && p.pending.rooms[r.id] == 0 && len(r.events) == 0 {
+	if r.closing && info.State == statePaused && p.pending.rooms[r.id] == 0 && len(r.events) == 0 && r.settled() {
 		info.State = stateClosed
 		delete(p.rooms, r.id)
 		p.wakes.remove(r)
@@ -148,6 +148,11 @@ func (p *Partition) announce(r *roomState) {
 		r.announced = info.State
 		p.out.Directory = append(p.out.Directory, info)
 	}
+}
+
+func (r *roomState) settled() bool {
+	k, ok := r.game.(game.Settled)
+	return !ok || k.Settled()
 }
 
 // updateRing holds the newest updates of a room.

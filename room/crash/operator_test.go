@@ -207,7 +207,7 @@ func TestBadSettings(t *testing.T) {
 		{"no multiple", `{"min_stake":150}`, "min_stake must be a multiple of 100"},
 		{"below another", `{"min_stake":1000,"max_stake":900}`, "max_stake must be a multiple of 100 from 1000"},
 		{"no room for a bet", `{"max_win":100}`, "max_win must be from 200"},
-		{"a cap of 1.00x", `{"cap":100}`, "cap must be from 200 to 1000000"},
+		{"a cap of 1.00x", `{"cap":100}`, "cap must be from 101 to 1000000"},
 		{"a fraction", `{"tick_ms":100.5}`, "tick_ms must be an integer from 50 to 1000"},
 		{"unknown", `{"speed":3}`, "there is no setting speed; there are rtp_bp"},
 		{"the version", `{"version":9}`, "there is no setting version"},

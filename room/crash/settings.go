@@ -63,7 +63,7 @@ func (s *Settings) fields() []setting {
 		{"max_stake", &s.MaxStake, s.MinStake, maxStake, stakeUnit},
 		{"max_win", &s.MaxWin, 2 * s.MinStake, maxTotal, 1},
 		{"max_round_win", &s.MaxRoundWin, 2 * s.MinStake, maxTotal, 1},
-		{"cap", &s.Cap, 2 * minCenti, maxCenti, 1},
+		{"cap", &s.Cap, minCenti + 1, maxCenti, 1},
 		{"tick_ms", &s.TickMS, 50, 1000, 1},
 	}
 }

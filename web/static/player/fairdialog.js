@@ -189,7 +189,7 @@ function revealed(past, f) {
  */
 function recomputed(past, f, r, centi) {
   const rule = values([
-    ['r', `${r} (first 52 bits of HMAC-SHA256 of the seed under the salt)`],
+    ['Draw', `r = ${r}, the first 52 bits of HMAC-SHA256`],
     ['Rule', `${f.rtpBp} · 2⁵² ÷ (100 · (2⁵² − r)), rounded down, from 1.00× to ${times(f.cap)}`],
     ['Result', times(centi)],
   ]);

@@ -81,7 +81,7 @@ function pastBet(b) {
   return h(
     'li',
     { class: 'row', dataset: { out: b.state } },
-    h('span', { class: 'who' }, `#${b.round}`, h('small', null, `${b.room} · ${clock(b.at)}`)),
+    h('span', { class: 'who' }, `${b.room} #${b.round}`, h('small', null, clock(b.at))),
     h('span', null, shortMoney(b.stake)),
     h('span', { class: 'at' }, end),
     h('span', { class: 'pay' }, gain > 0 ? '+' + shortMoney(gain) : gain < 0 ? '−' + shortMoney(-gain) : '0.00'),

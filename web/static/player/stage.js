@@ -224,7 +224,9 @@ export class Stage {
    */
   #label(o, x, y) {
     const { g, labels } = this;
-    if (!o.mine && labels.some((l) => Math.abs(l.x - x) < 46 && Math.abs(l.y - y) < 13)) return;
+    const taken = () => labels.some((l) => Math.abs(l.x - x) < (o.mine ? 130 : 46) && Math.abs(l.y - y) < 13);
+    if (!o.mine && taken()) return;
+    while (taken()) y -= 15;
     labels.push({ x, y });
     const words = o.mine ? `You ${times(o.centi)}  +${money(o.payout)}` : o.name;
     g.textAlign = x < this.width * 0.25 ? 'left' : x > this.width * 0.75 ? 'right' : 'center';

@@ -37,7 +37,7 @@ export function count(n) {
  * @param {number} unixMs
  */
 export function clock(unixMs) {
-  return new Date(unixMs).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  return new Date(unixMs).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hour12: false });
 }
 
 /**

@@ -62,7 +62,9 @@ export class RaceView {
     const round = s.round;
     for (const ev of events) s = reduce(s, ev);
     if (s.round !== round) this.sent = 0;
-    this.#set(s);
+    // The last taps may have come too late: the result is what counts.
+    const mine = s.phase === 'finished' ? s.top.find((t) => t.player === this.app.me()) : undefined;
+    this.#set(mine ? { ...s, points: mine.points } : s);
   }
 
   notice() {}

@@ -96,8 +96,8 @@ export class Stage {
       right: this.width - 50,
       top: Math.min(58, this.height * 0.2),
       bottom: this.height - 26,
-      seconds: Math.max(10, s * 1.14),
-      most: Math.max(2, 1 + (m - 1) * 1.28),
+      seconds: Math.max(8, s * 1.14),
+      most: Math.max(1.6, 1 + (m - 1) * 1.28),
     };
   }
 

@@ -85,7 +85,7 @@ func (t *crashTable) onYou(you json.RawMessage) {
 			if p.State == "pending" || p.State == "open" {
 				t.bot.books.lose() // a bet from before this run
 			}
-		case p.State == "won":
+		case p.State == "won" && t.mine(b):
 			t.paid(b, p.Centi, p.Payout)
 		}
 	}
@@ -335,7 +335,7 @@ func (t *crashTable) onCashOut(b *bet, m *wire.Answer, unknown bool) {
 
 func (t *crashTable) onNotice(e *event) {
 	b := t.bets[betPlace{e.Round, e.Slot}]
-	if b == nil {
+	if b == nil || !t.mine(b) {
 		return
 	}
 	switch e.E {
@@ -347,6 +347,11 @@ func (t *crashTable) onNotice(e *event) {
 		}
 	}
 }
+
+// mine reports whether what the room tells of a bet's place is about this bet:
+// the place is the bot's once its stake is booked, and its alone unless several
+// bots play for the player.
+func (t *crashTable) mine(b *bet) bool { return b.stage != betAsked && !t.bot.books.shared }
 
 // refill asks for new play credits. mu of the bot is held.
 func (b *bot) refill(at time.Duration) {

@@ -16,7 +16,13 @@ import (
 
 func newPlayers() *cobra.Command {
 	o := &operatorFlags{}
-	cmd := &cobra.Command{Use: "players", Short: "Credit, mute and kick players", GroupID: "operators"}
+	cmd := &cobra.Command{
+		Use:     "players",
+		Short:   "Credit, mute and kick players",
+		GroupID: "operators",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	o.add(cmd)
 	cmd.AddCommand(newPlayersCredit(o),
 		newSanction(o, wire.ActionMute, "Keep a player from chatting"),

@@ -36,6 +36,8 @@ func newRooms() *cobra.Command {
 		Use:     "rooms",
 		Short:   "List, create, start, pause, void, configure and close rooms",
 		GroupID: "operators",
+		Args:    cobra.NoArgs, // an unknown command is an error and not a request for help
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	o.add(cmd)
 	cmd.AddCommand(newRoomsList(o), newRoomsCreate(o), newRoomsSet(o),

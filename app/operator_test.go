@@ -1,0 +1,182 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// asked is what an operator API was asked.
+type asked struct {
+	method, path, key, operator string
+	body                        map[string]any
+}
+
+// operatorAPI answers everything with one answer.
+type operatorAPI struct {
+	status int
+	answer string
+	got    []asked
+}
+
+func (a *operatorAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := asked{method: r.Method, path: r.URL.EscapedPath(), key: r.Header.Get("Authorization"), operator: r.Header.Get("X-Operator")}
+	if b, _ := io.ReadAll(r.Body); len(b) > 0 {
+		_ = json.Unmarshal(b, &q.body)
+	}
+	a.got = append(a.got, q)
+	w.WriteHeader(a.status)
+	_, _ = io.WriteString(w, a.answer)
+}
+
+// command runs a command line against an API that gives one answer.
+func (a *operatorAPI) command(t *testing.T, args ...string) (code int, out string) {
+	t.Helper()
+	s := httptest.NewServer(a)
+	defer s.Close()
+	t.Setenv("TICKCAST_OPERATOR_KEY", goodSecret)
+	var b bytes.Buffer
+	code = Main(t.Context(), append(args, "--api", s.URL, "--as", "alice"), &b, &b)
+	return code, b.String()
+}
+
+func TestOperatorCommands(t *testing.T) {
+	for _, c := range []struct {
+		line, method, path, body string
+	}{
+		{
+			"rooms create vip --game race --name VIP --paused --set running_ms=9000 --set salt_source=x", "POST", "/api/rooms",
+			`{"id":"vip","game":"race","name":"VIP","paused":true,"settings":{"running_ms":9000,"salt_source":"x"}}`,
+		},
+		{"rooms create plain", "POST", "/api/rooms", `{"id":"plain","game":"crash"}`},
+		{"rooms start vip", "POST", "/api/rooms/vip/start", `{}`},
+		{"rooms pause vip", "POST", "/api/rooms/vip/pause", `{}`},
+		{"rooms resume vip", "POST", "/api/rooms/vip/resume", `{}`},
+		{"rooms void vip", "POST", "/api/rooms/vip/void", `{}`},
+		{"rooms close vip", "POST", "/api/rooms/vip/close", `{}`},
+		{"rooms set vip min_stake=1000 rtp_bp=9900", "PATCH", "/api/rooms/vip/settings", `{"min_stake":1000,"rtp_bp":9900}`},
+		{"players credit a@b 2.5 --reason prize", "POST", "/api/players/a@b/credit", `{"amount":250,"reason":"prize"}`},
+		{"players mute bob --end", "POST", "/api/players/bob/mute", `{"until":0,"reason":""}`},
+	} {
+		api := &operatorAPI{status: 200, answer: "{}"}
+		if code, out := api.command(t, strings.Fields(c.line)...); code != 0 || len(api.got) != 1 {
+			t.Errorf("%s: exit code %d, %d requests: %s", c.line, code, len(api.got), out)
+			continue
+		}
+		got, want := api.got[0], map[string]any{}
+		if err := json.Unmarshal([]byte(c.body), &want); err != nil {
+			t.Fatal(err)
+		}
+		gotBody, _ := json.Marshal(got.body)
+		wantBody, _ := json.Marshal(want)
+		if got.method != c.method || got.path != c.path || !bytes.Equal(gotBody, wantBody) {
+			t.Errorf("%s: %s %s %s, want %s %s %s", c.line, got.method, got.path, gotBody, c.method, c.path, wantBody)
+		}
+		if got.key != "Bearer "+goodSecret || got.operator != "alice" {
+			t.Errorf("%s: key %q, operator %q", c.line, got.key, got.operator)
+		}
+	}
+}
+
+func TestSanctionLastsFromNow(t *testing.T) {
+	api := &operatorAPI{status: 200, answer: "{}"}
+	before := time.Now()
+	if code, out := api.command(t, "players", "kick", "bob", "--for", "1h"); code != 0 {
+		t.Fatal(out)
+	}
+	until, _ := api.got[0].body["until"].(float64)
+	if at := time.UnixMilli(int64(until)); at.Before(before.Add(time.Hour-time.Second)) || at.After(time.Now().Add(time.Hour)) {
+		t.Errorf("kicked until %v", at)
+	}
+}
+
+func TestRoomsList(t *testing.T) {
+	api := &operatorAPI{status: 200, answer: `{"rooms":[{"id":"lobby","game":"crash","name":"Lobby","state":"running","partition":3,"created":1767225600000,"players":12}]}`}
+	code, out := api.command(t, "rooms", "list")
+	want := "ROOM   GAME   STATE    PLAYERS  PARTITION  CREATED              NAME\n" +
+		"lobby  crash  running  12       3          2026-01-01 00:00:00  Lobby\n"
+	if code != 0 || out != want {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if code, out = api.command(t, "rooms", "list", "--json"); code != 0 || !strings.Contains(out, `"players":12`) {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+}
+
+func TestRefusedAction(t *testing.T) {
+	for _, c := range []struct {
+		status       int
+		answer, want string
+	}{
+		{409, `{"error":{"code":"room_exists","message":"room \"vip\" exists"}}`, `room "vip" exists (room_exists)`},
+		{200, `{"error":{"code":"bad_args","message":"no"}}`, "no (bad_args)"},
+		{502, `<html>`, "502 Bad Gateway"},
+		{200, `<html>`, "read answer of the operator API"},
+	} {
+		api := &operatorAPI{status: c.status, answer: c.answer}
+		if code, out := api.command(t, "rooms", "create", "vip"); code != 1 || !strings.Contains(out, c.want) || strings.Contains(out, goodSecret) {
+			t.Errorf("exit code %d: %s, want %q", code, out, c.want)
+		}
+	}
+}
+
+// TestRefusedCommandLine wants an error before anything is asked.
+func TestRefusedCommandLine(t *testing.T) {
+	for line, want := range map[string]string{
+		"rooms create VIP":                "is not a room ID",
+		"rooms create vip --set a":        "is not of the form name=value",
+		"rooms set vip a=1 a=2":           "given twice",
+		"rooms set vip":                   "requires at least 2 arg",
+		"players credit bob 1.234":        "is not an amount",
+		"players credit bob -5":           "unknown shorthand flag",
+		"players credit bob 0":            "is not an amount",
+		"players credit bob 1.":           "is not an amount",
+		"players credit bob 1.-5":         "is not an amount",
+		"players mute bob --for 0s":       "over zero",
+		"players mute bob --for 1h --end": "none of the others can be",
+	} {
+		api := &operatorAPI{status: 200, answer: "{}"}
+		if code, out := api.command(t, strings.Fields(line)...); code != 1 || !strings.Contains(out, want) || len(api.got) != 0 {
+			t.Errorf("%s: exit code %d, %d requests: %s, want %q", line, code, len(api.got), out, want)
+		}
+	}
+}
+
+func TestUnknownCommand(t *testing.T) {
+	for _, args := range [][]string{{"frobnicate"}, {"rooms", "frobnicate"}, {"room", "start"}} {
+		var out bytes.Buffer
+		if code := Main(t.Context(), args, &out, &out); code != 1 || !strings.Contains(out.String(), "unknown command") {
+			t.Errorf("%v: exit code %d: %s", args, code, &out)
+		}
+	}
+}
+
+func TestTokenIsSigned(t *testing.T) {
+	t.Setenv("TICKCAST_JWT_SECRET", goodSecret)
+	var out bytes.Buffer
+	if code := Main(t.Context(), []string{"token", "alice", "--name", "Alice"}, &out, &out); code != 0 || strings.Count(out.String(), ".") != 2 {
+		t.Errorf("exit code %d: %s", code, &out)
+	}
+	for _, args := range [][]string{{"token", "a.b"}, {"token", "alice", "--life", "-1h"}, {"token"}} {
+		out.Reset()
+		if code := Main(t.Context(), args, &out, &out); code != 1 {
+			t.Errorf("%v: exit code %d: %s", args, code, &out)
+		}
+	}
+}
+
+func TestLocalURL(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:9090": "http://127.0.0.1:9090", "0.0.0.0:1": "http://127.0.0.1:1", ":2": "http://127.0.0.1:2",
+		"[::]:3": "http://127.0.0.1:3", "[::1]:4": "http://[::1]:4", "box:5": "http://box:5",
+	} {
+		if got := localURL(address); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"tickcast/internal/testsvc"
 	"tickcast/wire"
 )
@@ -30,5 +32,22 @@ func benchmark(b *testing.B, at string, size int) {
 		if _, err := book.Apply(context.Background(), batch); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkWorker sends one booking at a time through the queue and waits for its
+// result in the log: what a player waits for.
+func BenchmarkWorker(b *testing.B) {
+	q, book := newQueue(b), openBook(b, sqliteURL(b))
+	results := make(chan struct{}, 1)
+	if _, err := q.room.Subscribe(wire.FeedSubject(0), func(*nats.Msg) { results <- struct{}{} }); err != nil {
+		b.Fatal(err)
+	}
+	q.work(book, nil)
+	n := 0
+	for b.Loop() {
+		q.send(stakeOf(fmt.Sprintf("s%d", n), fmt.Sprintf("player-%d", n%100), 1))
+		<-results
+		n++
 	}
 }

@@ -26,6 +26,7 @@
 // that comes after its bet was lost is refused. Redis lags behind, and may be
 // behind for longer when it was away.
 //
-// Limits: amounts are 1 to MaxAmount minor units, balances and scores at most
-// MaxBalance, which is exact in a JavaScript number and in a Redis score.
+// Limits: amounts are 1 to MaxAmount minor units. No credit lifts a balance above
+// MaxBalance, and no score goes beyond it: it is exact in a JavaScript number and
+// in a Redis score. Payouts and refunds are not refused for it.
 package ledger

@@ -16,6 +16,11 @@ const (
 	// consumerRetry is the wait before a consumer that could not be made, or was
 	// removed, is made again.
 	consumerRetry = 500 * time.Millisecond
+	// pullExpiry and pullHeartbeat find out within two seconds that the server
+	// which held a request for messages is gone; the client's default is 30 s, for
+	// which no stake would be booked.
+	pullExpiry    = 10 * time.Second
+	pullHeartbeat = time.Second
 	// drainTimeout bounds how long a worker that stops waits for its own batch.
 	drainTimeout = 5 * time.Second
 )
@@ -78,7 +83,7 @@ func (p *pump) session(ctx, work context.Context) error {
 			case <-quit:
 			}
 		},
-		jetstream.PullMaxMessages(2*maxBatch),
+		jetstream.PullMaxMessages(2*maxBatch), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			if ctx.Err() == nil {
 				p.log.Debug("consumer", "stream", p.stream, "err", err)

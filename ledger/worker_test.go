@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	"tickcast/bus"
 	"tickcast/cache"
@@ -144,7 +145,11 @@ type runner struct {
 // work starts a worker.
 func (q *queue) work(b *Book, c *cache.Client) *runner {
 	q.t.Helper()
-	conn := q.connect(bus.RoleLedger)
+	return q.workOn(q.connect(bus.RoleLedger), b, c)
+}
+
+func (q *queue) workOn(conn *nats.Conn, b *Book, c *cache.Client) *runner {
+	q.t.Helper()
 	w, err := NewWorker(Config{Book: b, Conn: conn, Cache: c, AckWait: shortAckWait, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		q.t.Fatal(err)
@@ -380,6 +385,61 @@ func TestSessionsAreArchived(t *testing.T) {
 		page, err := b.Sessions(context.Background(), "", Page{})
 		return err == nil && len(page.Events) == 1 && page.Events[0] == e
 	})
+}
+
+// realQueue is a queue in a nats-server of its own, with one partition.
+func realQueue(t *testing.T) (*queue, *testsvc.Service) {
+	t.Helper()
+	server := testsvc.StartNATS(t, "")
+	q := &queue{t: t, room: dial(t, server.URL), results: map[string][]wire.BookingResult{}}
+	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if q.js, err = jetstream.New(q.room); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.room.Subscribe(wire.FeedSubject(0), q.heard); err != nil {
+		t.Fatal(err)
+	}
+	return q, server
+}
+
+func dial(t *testing.T, at string) *nats.Conn {
+	t.Helper()
+	nc, err := bus.Connect(context.Background(), at, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// TestQueueAway kills a real nats-server under a worker and starts it again.
+func TestQueueAway(t *testing.T) {
+	q, server := realQueue(t)
+	q.workOn(dial(t, server.URL), openBook(t, sqliteURL(t)), nil)
+	q.send(stakeOf("before", "ann", 100))
+	q.wantResults("booked", "before")
+	server.Kill()
+	server.Start()
+	testkit.Eventually(t, "connected again", patience, q.room.IsConnected)
+	q.send(stakeOf("after", "ann", 100))
+	q.wantResults("booked when the queue is back", "after")
+	q.wantEmpty()
+}
+
+// TestWorkerLeavesNothing: Run returns after every goroutine that it started.
+func TestWorkerLeavesNothing(t *testing.T) {
+	q, server := realQueue(t)
+	b := openBook(t, sqliteURL(t))
+	before := goleak.IgnoreCurrent()
+	w := q.workOn(dial(t, server.URL), b, nil)
+	q.send(stakeOf("s", "ann", 100))
+	q.wantResults("booked", "s")
+	w.stop()
+	w.conn.Close()
+	goleak.VerifyNone(t, before)
 }
 
 func TestWorkerWaitsForStreams(t *testing.T) {

@@ -123,7 +123,14 @@ func (c *roomCopy) adopt(s snapshot) {
 // fresh joined message.
 func (f *feed) start(r wire.AskReply) {
 	c := &f.copy
-	again := c.log != ""
+	var members []*member
+	if c.log != "" {
+		f.g.metrics.resets.Inc()
+		members = f.g.feeds.present(f)
+	}
+	for _, m := range members {
+		f.topic.Leave(m.s.conn) // before the reset, or the hub would take them for slow
+	}
 	if c.log != r.Log {
 		c.epoch = r.Epoch // a room made again may have another partition's owner
 	}
@@ -132,11 +139,8 @@ func (f *feed) start(r wire.AskReply) {
 	c.time, c.tick, c.tickSeq = r.Time, 0, 0
 	c.adopt(snapshotOf(r))
 	f.topic.Reset(r.Seq)
-	if again {
-		f.g.metrics.resets.Inc()
-		for _, m := range f.g.feeds.present(f) {
-			f.joins.again(m)
-		}
+	for _, m := range members {
+		f.joins.again(m)
 	}
 	f.takeEarly()
 }

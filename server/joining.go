@@ -297,7 +297,7 @@ func (f *feed) joinedHead(recovered bool, p wire.Position, epoch uint64, t int64
 // been encoded by the owner: marshalling it again for each of a herd would be most of the work.
 func (f *feed) joinedFrame(j *joining, common []byte) *fanout.Frame {
 	if f.copy.chatJSON == nil {
-		f.copy.chatJSON = encode(f.chat.lines)
+		f.copy.chatJSON = encode(append([]wire.ChatLine{}, f.chat.lines...)) // an empty list, not null
 	}
 	b := make([]byte, 0, len(common)+len(j.you)+len(f.copy.chatJSON)+80)
 	b = append(b, `{"type":"joined",`...)

@@ -135,7 +135,10 @@ func (f *feed) gotNewer(r wire.AskReply, err error, now time.Time) {
 		}
 	}
 	f.takeEarly()
-	if len(c.early) > 0 {
+	switch {
+	case len(r.Updates) > 0 && c.seq < r.Seq:
+		y.since = true // a reply holds what fits a message
+	case len(c.early) > 0:
 		y.since = true
 		y.retryAt = now.Add(syncRetryFirst) // the owner that answered was behind
 	}
@@ -150,7 +153,13 @@ func (f *feed) gotOlder(from uint64, r wire.AskReply, err error, now time.Time) 
 	}
 	c := &f.copy
 	f.sync.behind = 0
-	if r.Lost || len(r.Updates) == 0 || r.Seq < c.seq {
+	last := from + uint64(len(r.Updates))
+	var newer []*fanout.Frame
+	whole := last >= c.seq
+	if !whole {
+		newer, whole = f.topic.Since(last)
+	}
+	if r.Lost || len(r.Updates) == 0 || !whole {
 		c.oldest = max(c.oldest, from+1)
 		return
 	}
@@ -164,6 +173,9 @@ func (f *feed) gotOlder(from uint64, r wire.AskReply, err error, now time.Time) 
 		}
 		f.topic.Update(u.Seq, fanout.NewFrame(u.Message))
 		c.times[u.Seq%ringUpdates] = u.Time
+	}
+	for i, frame := range newer {
+		f.topic.Update(last+1+uint64(i), frame)
 	}
 	f.takeEarly()
 }

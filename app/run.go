@@ -105,6 +105,9 @@ func (p *process) assemble(ctx context.Context) error {
 			return err
 		}
 	}
+	// First to come and last to go: who watches this process sees all of its life.
+	health := newHTTPServer(p.internal, healthHandler(p.metrics, p.notReady), internalWriteTimeout, p.log)
+	p.group.add("internal listener", health.run)
 	for _, role := range []struct {
 		name Process
 		add  func(context.Context) error
@@ -120,8 +123,6 @@ func (p *process) assemble(ctx context.Context) error {
 			return err
 		}
 	}
-	health := newHTTPServer(p.internal, healthHandler(p.metrics, p.notReady), internalWriteTimeout, p.log)
-	p.group.add("internal listener", health.run)
 	p.group.add("start", p.start)
 	return nil
 }

@@ -159,7 +159,9 @@ func (x *batch) needs(bookings []wire.Booking) needs {
 		switch b.Kind {
 		case wire.BookStake:
 			k := roundKey{b.Bet.RoomUUID, b.Bet.Round}
-			n.rounds[k] = n.rounds[k] // never weaker than asked for already
+			if _, ok := n.rounds[k]; !ok {
+				n.rounds[k] = false
+			}
 		case wire.BookRound:
 			n.rounds[roundKey{b.Round.RoomUUID, b.Round.Round}] = true
 		case wire.BookPayout, wire.BookCancel:

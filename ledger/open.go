@@ -58,8 +58,8 @@ type Book struct {
 	id      string  // static after Open: identity of this ledger
 
 	sums sumCache
-	mu   sync.Mutex // guards closed
-	done bool
+	mu   sync.Mutex // guards done
+	done bool // closed
 }
 
 // Option changes how a Book is opened.

@@ -59,7 +59,7 @@ type Book struct {
 
 	sums sumCache
 	mu   sync.Mutex // guards done
-	done bool // closed
+	done bool       // closed
 }
 
 // Option changes how a Book is opened.

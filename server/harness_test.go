@@ -224,16 +224,16 @@ var narrow = &http.Client{Transport: &http.Transport{DialContext: func(ctx conte
 // dial opens a connection without hello.
 func (g *gate) dial() *client {
 	g.t.Helper()
-	c, status := g.tryDial(nil)
+	c, status := g.tryDial(nil, http.DefaultClient)
 	if c == nil {
 		g.t.Fatalf("the upgrade was answered with %d", status)
 	}
 	return c
 }
 
-func (g *gate) tryDial(h http.Header) (*client, int) {
+func (g *gate) tryDial(h http.Header, by *http.Client) (*client, int) {
 	g.t.Helper()
-	ws, res, err := websocket.Dial(g.t.Context(), "ws"+strings.TrimPrefix(g.http.URL, "http")+"/ws", &websocket.DialOptions{HTTPHeader: h, HTTPClient: narrow})
+	ws, res, err := websocket.Dial(g.t.Context(), "ws"+strings.TrimPrefix(g.http.URL, "http")+"/ws", &websocket.DialOptions{HTTPHeader: h, HTTPClient: by})
 	if err != nil {
 		if res == nil {
 			g.t.Fatal(err)

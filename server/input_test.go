@@ -172,7 +172,7 @@ func TestOrigin(t *testing.T) {
 		if origin != "" {
 			h.Set("Origin", origin)
 		}
-		if _, got := g.tryDial(h); got != want {
+		if _, got := g.tryDial(h, http.DefaultClient); got != want {
 			t.Errorf("origin %q: status %d, want %d", origin, got, want)
 		}
 	}

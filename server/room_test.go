@@ -371,7 +371,9 @@ func TestPrivateMessages(t *testing.T) {
 // the others notice nothing.
 func TestSlowClient(t *testing.T) {
 	w, r, g := lobby(t, func(c *server.Config) { c.Fanout.SendBuffer, c.Fanout.RingBytes = 4096, 1<<20 })
-	slow, fast := g.player("slow"), g.player("fast")
+	slow, _ := g.tryDial(nil, narrow)
+	slow.hello(token(t, "slow"), "")
+	fast := g.player("fast")
 	slow.join("lobby")
 	fast.join("lobby")
 	w.owner.locked(func() { r.padding = 16 << 10 })

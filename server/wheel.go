@@ -14,8 +14,8 @@ const (
 	wheelSlots = 128
 )
 
-// wheel visits many timers with one goroutine and one runtime timer. A due time is
-// met up to one step late, never early.
+// wheel visits many timers with one goroutine and one runtime timer. A visit comes up to one
+// step late, and early only where the wait was longer than the wheel's turn.
 type wheel struct {
 	mu    sync.Mutex             // guards everything below, and the fields of its timers
 	slots [wheelSlots]wheelTimer // heads of rings

@@ -80,8 +80,7 @@ function choose(player) {
  * @param {string} ended
  */
 function sanction(f, what, ended) {
-  const minutes = Number(f.get('minutes'));
-  if (minutes === 0) return { body: { until: 0 }, done: ended };
-  const until = Date.now() + minutes * 60_000;
-  return { body: { until }, done: `${what} until ${new Date(until).toLocaleString()}` };
+  const seconds = Number(f.get('minutes')) * 60;
+  if (seconds === 0) return { body: { seconds }, done: ended };
+  return { body: { seconds }, done: `${what} until ${moment(Date.now() + seconds * 1000)}` };
 }

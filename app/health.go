@@ -21,6 +21,21 @@ func newMetrics() *prometheus.Registry {
 	return r
 }
 
+// internalHandler is the internal listener: health and metrics, which are open, and
+// beside a gateway what is the operator's.
+func (p *process) internalHandler() http.Handler {
+	health := healthHandler(p.metrics, p.notReady)
+	if p.operator == nil {
+		return health
+	}
+	mux := http.NewServeMux()
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		mux.Handle(path, health)
+	}
+	mux.Handle("/", p.operator.Handler())
+	return mux
+}
+
 // healthHandler is the internal listener of a process without a gateway. Liveness
 // depends on nothing: a process that waits for NATS is not helped by a restart.
 // ready returns why the process is not ready, or "".

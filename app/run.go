@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +13,7 @@ import (
 
 	"tickcast/bus"
 	"tickcast/server"
+	"tickcast/server/operator"
 )
 
 // internalWriteTimeout leaves room for a profile of half a minute.
@@ -33,6 +35,8 @@ type process struct {
 	internal   net.Listener
 	public     net.Listener    // nil without a gateway
 	gateway    *server.Gateway // nil without a gateway
+	operator   *operator.API   // nil without a gateway
+	pages      http.Handler    // of the internal listener; static once group runs
 	partitions int
 	group      group
 	// ready tells why a part is not ready, or "". Static once group runs.
@@ -106,8 +110,8 @@ func (p *process) assemble(ctx context.Context) error {
 		}
 	}
 	// First to come and last to go: who watches this process sees all of its life.
-	health := newHTTPServer(p.internal, healthHandler(p.metrics, p.notReady), internalWriteTimeout, p.log)
-	p.group.add("internal listener", health.run)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.pages.ServeHTTP(w, r) })
+	p.group.add("internal listener", newHTTPServer(p.internal, handler, internalWriteTimeout, p.log).run)
 	for _, role := range []struct {
 		name Process
 		add  func(context.Context) error
@@ -115,6 +119,7 @@ func (p *process) assemble(ctx context.Context) error {
 		{ProcessLedger, p.addLedger},
 		{ProcessRoom, p.addRoom},
 		{ProcessGateway, p.addGateway},
+		{ProcessGateway, p.addOperator},
 	} {
 		if p.kind != role.name && p.kind != ProcessServe {
 			continue
@@ -123,6 +128,7 @@ func (p *process) assemble(ctx context.Context) error {
 			return err
 		}
 	}
+	p.pages = p.internalHandler()
 	p.group.add("start", p.start)
 	return nil
 }

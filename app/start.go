@@ -22,6 +22,9 @@ func (p *process) start(ctx context.Context) error {
 	}
 	p.log.Info("ready", "process", p.kind, "node", p.name, "after", time.Since(begin).Round(time.Millisecond))
 	if p.kind == ProcessServe {
+		if err := p.makeFirstRooms(ctx); err != nil {
+			return fmt.Errorf("make the first rooms: %w", err)
+		}
 		p.announce()
 	}
 	<-ctx.Done()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"tickcast/server/internal/rest"
 	"tickcast/wire"
 )
 
@@ -132,5 +133,5 @@ func (a *admission) advance(now time.Time) {
 // turnAway answers an upgrade that is refused (P1.4).
 func turnAway(w http.ResponseWriter, why refusal) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-	writeError(w, http.StatusServiceUnavailable, wire.Errorf(wire.CodeUnavailable, "this gateway is %s", why))
+	rest.Error(w, wire.Errorf(wire.CodeUnavailable, "this gateway is %s", why))
 }

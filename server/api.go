@@ -5,10 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"tickcast/server/internal/rest"
 	"tickcast/wire"
 )
 
@@ -17,11 +17,6 @@ const (
 	maxBodyBytes = 1024
 	// topScores is the length of a leaderboard.
 	topScores = 100
-	// maxPage and defaultPage bound the lists of the API.
-	maxPage     = 100
-	defaultPage = 50
-	// maxCursorBytes bounds a cursor, which is the ledger's to judge.
-	maxCursorBytes = 128
 )
 
 // routes is the public listener (section 9 of the protocol).
@@ -37,7 +32,7 @@ func (g *Gateway) routes() http.Handler {
 	mux.HandleFunc("POST /api/guest", g.postGuest)
 	mux.HandleFunc("GET /api/info", g.getInfo)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusNotFound, wire.Errorf(wire.CodeBadMessage, "there is nothing here"))
+		rest.ErrorStatus(w, http.StatusNotFound, wire.Errorf(wire.CodeBadMessage, "there is nothing here"))
 	})
 	mux.Handle("/", g.cfg.Pages)
 	return mux
@@ -59,12 +54,12 @@ func (g *Gateway) getRooms(w http.ResponseWriter, _ *http.Request) {
 	for _, info := range g.directory.list() {
 		rooms = append(rooms, g.listed(info, own))
 	}
-	writeJSON(w, map[string]any{"rooms": rooms})
+	rest.OK(w, map[string]any{"rooms": rooms})
 }
 
 func (g *Gateway) getRoom(w http.ResponseWriter, r *http.Request) {
 	if info, ok := g.openRoom(w, r); ok {
-		writeJSON(w, g.listed(info, g.feeds.counts()))
+		rest.OK(w, g.listed(info, g.feeds.counts()))
 	}
 }
 
@@ -72,13 +67,13 @@ func (g *Gateway) getRoom(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) openRoom(w http.ResponseWriter, r *http.Request) (wire.RoomInfo, bool) {
 	id := r.PathValue("id")
 	if e := checkRoom(id); e != nil {
-		writeError(w, http.StatusBadRequest, e)
+		rest.Error(w, e)
 		return wire.RoomInfo{}, false
 	}
 	info, ok := g.directory.room(id)
 	if !ok {
 		e := g.directory.refusal(id)
-		writeError(w, statusOf(e), e)
+		rest.Error(w, e)
 	}
 	return info, ok
 }
@@ -93,7 +88,7 @@ func (g *Gateway) getRounds(w http.ResponseWriter, r *http.Request) {
 		if page.Rounds == nil {
 			page.Rounds = []wire.RoundRecord{}
 		}
-		writeJSON(w, page)
+		rest.OK(w, page)
 	}
 }
 
@@ -107,32 +102,22 @@ func (g *Gateway) getBets(w http.ResponseWriter, r *http.Request) {
 		if page.Bets == nil {
 			page.Bets = []wire.PlacedBet{}
 		}
-		writeJSON(w, page)
+		rest.OK(w, page)
 	}
 }
 
 // page asks the ledger for the page that the request's query names. It answers
 // with the error and reports false if there is none.
 func (g *Gateway) page(w http.ResponseWriter, r *http.Request, q wire.LedgerQuery, v any) bool {
-	query := r.URL.Query()
-	q.Limit, q.Before = defaultPage, query.Get("before")
-	if s := query.Get("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxPage {
-			writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "limit is 1 to %d", maxPage))
-			return false
-		}
-		q.Limit = n
-	}
-	if len(q.Before) > maxCursorBytes {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "before is the next of the page before"))
+	if e := rest.Page(r.URL.Query(), &q); e != nil {
+		rest.Error(w, e)
 		return false
 	}
 	return g.fromLedger(w, r, q, v)
 }
 
 func (g *Gateway) fromLedger(w http.ResponseWriter, r *http.Request, q wire.LedgerQuery, v any) bool {
-	err := g.asker.ledger(r.Context(), q, v)
+	err := g.peer.Ledger(r.Context(), q, v)
 	if err == nil {
 		return true
 	}
@@ -141,14 +126,14 @@ func (g *Gateway) fromLedger(w http.ResponseWriter, r *http.Request, q wire.Ledg
 		g.cfg.Log.Warn("the ledger could not be asked", "op", q.Op, "err", err)
 		e = wire.Errorf(wire.CodeUnavailable, "the ledger cannot be asked at the moment")
 	}
-	writeError(w, statusOf(e), e)
+	rest.Error(w, e)
 	return false
 }
 
 func (g *Gateway) getLeaderboard(w http.ResponseWriter, r *http.Request) {
 	game, day := r.PathValue("game"), r.URL.Query().Get("day")
 	if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil || !wire.ValidRoomID(game) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "the path names a game, and day is YYYY-MM-DD"))
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "the path names a game, and day is YYYY-MM-DD"))
 		return
 	}
 	if day == "" {
@@ -170,7 +155,7 @@ func (g *Gateway) getLeaderboard(w http.ResponseWriter, r *http.Request) {
 	if scores == nil {
 		scores = []wire.Score{}
 	}
-	writeJSON(w, map[string]any{"scores": scores})
+	rest.OK(w, map[string]any{"scores": scores})
 }
 
 // bearer checks the request's token, or answers with the error.
@@ -179,7 +164,7 @@ func (g *Gateway) bearer(w http.ResponseWriter, r *http.Request) (identity, bool
 	who, err := g.keys.verify(token, time.Now())
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		writeError(w, http.StatusUnauthorized, wire.Errorf(wire.CodeInvalidToken, "%v", err))
+		rest.Error(w, wire.Errorf(wire.CodeInvalidToken, "%v", err))
 		return identity{}, false
 	}
 	return who, true
@@ -193,10 +178,10 @@ func (g *Gateway) getMe(w http.ResponseWriter, r *http.Request) {
 	b, err := g.balances.of(r.Context(), who.Player)
 	if err != nil {
 		g.cfg.Log.Warn("a balance could not be looked up", "err", err)
-		writeError(w, http.StatusServiceUnavailable, wire.Errorf(wire.CodeUnavailable, "the ledger cannot be asked at the moment"))
+		rest.Error(w, wire.Errorf(wire.CodeUnavailable, "the ledger cannot be asked at the moment"))
 		return
 	}
-	writeJSON(w, map[string]any{
+	rest.OK(w, map[string]any{
 		"player":  who.Player,
 		"balance": map[string]int64{"amount": b.Amount, "version": b.Version},
 	})
@@ -206,12 +191,12 @@ func (g *Gateway) getMe(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	if !g.cfg.Guests {
-		writeError(w, http.StatusForbidden, wire.Errorf(wire.CodeGuestsOff, "guests are not admitted here"))
+		rest.Error(w, wire.Errorf(wire.CodeGuestsOff, "guests are not admitted here"))
 		return
 	}
 	if !g.guests.allow(limitKey(clientAddress(r, g.cfg.TrustedProxies)), now) {
 		w.Header().Set("Retry-After", "1")
-		writeError(w, http.StatusTooManyRequests, wire.Errorf(wire.CodeRateLimited, "too many guests from this address"))
+		rest.Error(w, wire.Errorf(wire.CodeRateLimited, "too many guests from this address"))
 		return
 	}
 	var ask struct {
@@ -219,7 +204,7 @@ func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err != nil || len(body) > 0 && json.Unmarshal(body, &ask) != nil {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadMessage, `the body is empty or {"name":"…"}`))
+		rest.Error(w, wire.Errorf(wire.CodeBadMessage, `the body is empty or {"name":"…"}`))
 		return
 	}
 	id := randomID()
@@ -227,45 +212,19 @@ func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 		ask.Name = "Guest " + id[:4]
 	}
 	if !wire.ValidText(ask.Name, wire.MaxNameBytes) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadText, "name is 1 to %d bytes of text", wire.MaxNameBytes))
+		rest.Error(w, wire.Errorf(wire.CodeBadText, "name is 1 to %d bytes of text", wire.MaxNameBytes))
 		return
 	}
 	p := wire.Player{ID: "guest-" + id, Name: ask.Name, Guest: true}
 	token, err := SignToken(g.cfg.Secret, p, now.Add(guestTokenLife))
 	if err != nil {
 		g.cfg.Log.Error("a guest token could not be made", "err", err)
-		writeError(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "no token could be made"))
+		rest.ErrorStatus(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "no token could be made"))
 		return
 	}
-	writeJSON(w, map[string]any{"token": token, "player": p})
+	rest.OK(w, map[string]any{"token": token, "player": p})
 }
 
 func (g *Gateway) getInfo(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, map[string]any{"version": g.cfg.Version, "guests": g.cfg.Guests, "gateway": g.cfg.ID})
-}
-
-// statusOf is the HTTP status of a refusal.
-func statusOf(e *wire.Error) int {
-	switch e.Code {
-	case wire.CodeUnknownRoom:
-		return http.StatusNotFound
-	case wire.CodeUnavailable, wire.CodeTemporarilyUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusBadRequest
-}
-
-func writeError(w http.ResponseWriter, status int, e *wire.Error) {
-	write(w, status, map[string]any{"error": e})
-}
-
-func writeJSON(w http.ResponseWriter, v any) { write(w, http.StatusOK, v) }
-
-func write(w http.ResponseWriter, status int, v any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(encode(v), '\n')) // the client went away; there is nobody to tell
+	rest.OK(w, map[string]any{"version": g.cfg.Version, "guests": g.cfg.Guests, "gateway": g.cfg.ID})
 }

@@ -67,7 +67,7 @@ func (b *balances) of(ctx context.Context, p wire.Player) (wire.Balance, error) 
 		}
 	}
 	var balance wire.Balance
-	err := b.g.asker.ledger(ctx, wire.LedgerQuery{Op: wire.QueryBalance, Player: p.ID, Guest: p.Guest}, &balance)
+	err := b.g.peer.Ledger(ctx, wire.LedgerQuery{Op: wire.QueryBalance, Player: p.ID, Guest: p.Guest}, &balance)
 	balance.Type = wire.TypeBalance
 	return balance, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
@@ -23,7 +24,6 @@ const (
 	chatScan = 1000
 	// chatTimeout bounds a line's way into the stream, attempts included.
 	chatTimeout = 3 * time.Second
-	chatAttempt = time.Second
 	// chatLoadTimeout bounds reading the last lines; joins wait for it once.
 	chatLoadTimeout = 2 * time.Second
 )
@@ -151,8 +151,8 @@ func (c *chatter) say(s *session, id uint64, room string, r wire.ChatRecord) {
 	c.lanes.do(s.player.ID, func() {
 		ctx, cancel := context.WithTimeout(c.g.life, chatTimeout)
 		defer cancel()
-		m := &nats.Msg{Subject: wire.ChatSubject(room), Data: encode(r), Header: nats.Header{}}
-		if _, err := c.g.publish(ctx, m, wire.StreamChat, key, chatAttempt); err != nil {
+		line := peer.Record{Stream: wire.StreamChat, Subject: wire.ChatSubject(room), ID: key, Data: encode(r)}
+		if _, err := c.g.peer.Append(ctx, line); err != nil {
 			c.g.cfg.Log.Warn("a chat line could not be stored", "err", err)
 			s.refuse(id, room, wire.Errorf(wire.CodeUnavailable, "the line could not be stored"))
 		}

@@ -3,22 +3,18 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
 const (
-	// publishAttempt bounds one attempt to append a record. Its end is no answer: the
-	// record may be in the log.
-	publishAttempt = time.Second
 	// commandTimeout is when a command is given up with unavailable: as long as the
 	// log's server recognises its Msg-Id.
 	commandTimeout = wire.DedupeWindow
@@ -31,9 +27,6 @@ const (
 	// unknownAnswers of an owner that a command which is in the log is not known make the
 	// gateway append it again under another Msg-Id: refusals that the room does not keep are made anew by a new record only.
 	unknownAnswers = 2
-
-	publishRetryFirst = 50 * time.Millisecond
-	publishRetryMost  = time.Second
 )
 
 // commandID names a command as its answer does.
@@ -115,9 +108,10 @@ func (c *commands) bring(p *pending, msgID string) {
 	}
 	ctx, cancel := context.WithDeadline(c.g.life, p.submitted.Add(commandTimeout))
 	defer cancel()
-	m := &nats.Msg{Subject: wire.CommandSubject(p.partition, p.id.room), Data: p.record, Header: nats.Header{}}
 	start := time.Now()
-	ack, err := c.g.publish(ctx, m, wire.PartitionStream(p.partition), msgID, publishAttempt)
+	ack, err := c.g.peer.Append(ctx, peer.Record{
+		Stream: wire.PartitionStream(p.partition), Subject: wire.CommandSubject(p.partition, p.id.room), ID: msgID, Data: p.record,
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -138,36 +132,6 @@ func (c *commands) isPending(p *pending) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pending[p.id] == p
-}
-
-// publish appends a message to a stream until the answer is definite: an
-// acknowledgement, a refusal of the server, or the end of ctx, upon which nobody knows.
-func (g *Gateway) publish(ctx context.Context, m *nats.Msg, stream, msgID string, attempt time.Duration) (*jetstream.PubAck, error) {
-	for wait := publishRetryFirst; ; wait = min(2*wait, publishRetryMost) {
-		try, cancel := context.WithTimeout(ctx, attempt)
-		ack, err := g.js.PublishMsg(try, m, jetstream.WithMsgID(msgID), jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(stream))
-		cancel()
-		var refusal *jetstream.APIError
-		if err == nil || errors.As(err, &refusal) && !retryable(refusal.ErrorCode) {
-			return ack, err
-		}
-		g.metrics.publishRetries.Inc()
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(wait):
-		}
-	}
-}
-
-// retryable tells the refusals that pass: a sequence check that raced with others, a batch in the way, and a
-// stream or server that is short of something for a moment.
-func retryable(code jetstream.ErrorCode) bool {
-	switch code {
-	case jetstream.JSErrCodeStreamWrongLastSequenceConstant, 10158, 10008, 10028, 10074, 10077:
-		return true
-	}
-	return false
 }
 
 // answer is the handler of the gateway's answer subject.
@@ -259,14 +223,14 @@ func (p *pending) wanted() bool {
 // askFor asks the owner for the answer.
 func (c *commands) askFor(ctx context.Context, p *pending) {
 	c.g.metrics.answerAsks.Inc()
-	reply, err := c.g.asker.owner(ctx, p.partition, wire.Ask{
+	reply, err := c.g.peer.Owner(ctx, p.partition, wire.Ask{
 		Op: wire.AskAnswer, Room: p.id.room, Player: p.id.player, Key: p.id.key, Body: p.id.body[:],
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.asking, p.askAt = false, time.Now().Add(answerPatience)
 	switch {
-	case err != nil && !isCode(err, wire.CodeUnknownRoom):
+	case err != nil && !peer.IsCode(err, wire.CodeUnknownRoom):
 		// Nobody owns the partition, or nobody answers: asked again.
 	case err == nil && len(reply.Answer) > 0:
 		c.finish(p, fanout.NewFrame(reply.Answer), "asked")

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
@@ -181,7 +182,7 @@ func (f *feed) subscribe(ctx context.Context) []*nats.Subscription {
 	}
 	// Behind the flush the server knows the subscriptions. Without it an update
 	// between the snapshot and the subscription would only be noticed by the next.
-	flush, cancel := context.WithTimeout(ctx, askTimeout)
+	flush, cancel := context.WithTimeout(ctx, peer.AskTimeout)
 	defer cancel()
 	_ = f.g.cfg.Conn.FlushWithContext(flush)
 	return subs
@@ -267,7 +268,7 @@ func (f *feed) private(body []byte) {
 func (f *feed) ask(ctx context.Context, a wire.Ask, then func(reply wire.AskReply, err error, now time.Time)) {
 	a.Room = f.room
 	f.asks.Go(func() {
-		reply, err := f.g.asker.owner(ctx, f.partition, a)
+		reply, err := f.g.peer.Owner(ctx, f.partition, a)
 		select {
 		case f.answers <- func() { then(reply, err, time.Now()) }:
 		case <-ctx.Done():

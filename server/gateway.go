@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/server/kvwatch"
 	"tickcast/wire"
 )
@@ -24,7 +25,7 @@ import (
 type Gateway struct {
 	cfg     Config              // Static.
 	js      jetstream.JetStream // Static.
-	asker   asker               // Static.
+	peer    *peer.Peer          // Static.
 	keys    tokenKeys           // Static.
 	metrics *metrics            // Static.
 	started time.Time           // Static.
@@ -66,12 +67,13 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, js: js, asker: asker{cfg.Conn}, keys: tokenKeys{cfg.Secret, cfg.PreviousSecret},
+		cfg: cfg, js: js, keys: tokenKeys{cfg.Secret, cfg.PreviousSecret},
 		metrics: newMetrics(cfg.Metrics), started: time.Now(),
 		wheel: newWheel(), admission: &admission{most: cfg.MaxConnections},
 		guests: newKeyedLimiter(cfg.GuestsPerSecond, cfg.GuestBurst), players: newPlayers(cfg.MaxPerPlayer),
 		presence: newPresence(cfg.ID),
 	}
+	g.peer = peer.New(cfg.Conn, js, g.metrics.publishRetries.Inc)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.feeds = newFeeds(g)
 	sockets := cfg.Fanout

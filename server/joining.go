@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
@@ -245,7 +246,7 @@ func (f *feed) askYouOf(ctx context.Context, players []string) {
 		switch {
 		case err != nil:
 			f.joins.asked = now.Add(youRetry - youInterval)
-			f.sync.snapshot = f.sync.snapshot || isCode(err, wire.CodeUnknownRoom)
+			f.sync.snapshot = f.sync.snapshot || peer.IsCode(err, wire.CodeUnknownRoom)
 		case f.copy.log != "" && r.Log != f.copy.log:
 			f.sync.doubt()
 		}

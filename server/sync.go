@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
@@ -79,7 +80,7 @@ func (f *feed) failed(err error, now time.Time) bool {
 	}
 	y.wait = min(max(2*y.wait, syncRetryFirst), syncRetryMost)
 	y.retryAt = now.Add(y.wait)
-	if isCode(err, wire.CodeUnknownRoom) {
+	if peer.IsCode(err, wire.CodeUnknownRoom) {
 		y.unknown++
 		if _, open := f.g.directory.room(f.room); !open || y.unknown >= unknownTimes {
 			f.ended = true

@@ -12,6 +12,11 @@ import (
 // freeze a round.
 const maxStep = game.Time(300 * time.Millisecond)
 
+// tickSilence is after how much silence of the owner it appends a tick while a
+// timer is due, however busy players are: only its own records carry the clock on.
+// It is a third of maxStep.
+const tickSilence = 100 * time.Millisecond
+
 // clock is the game clock: the sum of the clamped steps of the stored timestamps.
 // A stored timestamp is the wall clock of the stream's leader. It may go back when
 // the leader changes and jump when a clock is set, so only its steps are used, and

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"tickcast/room/game"
 	"tickcast/wire"
@@ -35,6 +36,7 @@ type Partition struct {
 	actions actionTable
 	digests digests
 
+	byOwner bool         // the last record was the owner's; not part of the state
 	fx      game.Effects // of the input being folded
 	out     *Output      // of the record being folded
 	touched []*roomState // by the record being folded
@@ -76,6 +78,10 @@ func (p *Partition) Epoch() uint64 { return p.epoch }
 // Now is the game time of the last record.
 func (p *Partition) Now() game.Time { return p.clock.Now }
 
+// OwnedLast reports whether the last record was the owner's, which is what carries
+// the clock on.
+func (p *Partition) OwnedLast() bool { return p.byOwner }
+
 // Rooms is the number of rooms that operators made.
 func (p *Partition) Rooms() int { return len(p.rooms) - 1 }
 
@@ -111,6 +117,17 @@ func (p *Partition) Due() game.Time {
 	return game.Never
 }
 
+// tickIn is how long the owner may wait before it appends a tick, given how long
+// ago the last record and the last record of the owner were stored; due is false
+// when nothing wants one.
+func (p *Partition) tickIn(sinceRecord, sinceOwn time.Duration) (wait time.Duration, due bool) {
+	next := p.Due()
+	if next == game.Never {
+		return 0, false
+	}
+	return min(time.Duration(next-p.clock.Now)-sinceRecord, tickSilence-sinceOwn), true
+}
+
 // Apply folds the next record and writes what follows from it to out, which it
 // resets first. An error halts the fold: the record is not one that this build or
 // this secret can fold, and going on would be a different history.
@@ -129,6 +146,7 @@ func (p *Partition) Apply(rec Record, out *Output) error {
 		byOwner = evt.Epoch == p.epoch
 	}
 	p.clock.advance(rec.Time, byOwner)
+	p.byOwner = byOwner
 	p.last = rec.place()
 	at := game.At{Now: p.clock.Now, Wall: rec.Time / 1e6}
 	p.advanceTimers(at)

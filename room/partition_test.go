@@ -186,6 +186,22 @@ func TestWithoutAnOwnerThereIsNoTime(t *testing.T) {
 	r.until("the round goes on", func() bool { return r.phase("lobby") == "crashed" })
 }
 
+// TestTheClockGoesOnWhilePlayersAreBusy has commands come so fast that the log is
+// never silent: the owner must tick all the same.
+func TestTheClockGoesOnWhilePlayersAreBusy(t *testing.T) {
+	r := newRig(t)
+	r.create("derby", "race", map[string]any{"gathering_ms": 200, "running_ms": 10_000})
+	r.until("it runs", func() bool { return r.phase("derby") == "running" })
+	begin := r.p.Now()
+	for i := range 1000 {
+		r.command(fmt.Sprintf("p%d", i%50), "derby", fmt.Sprint(i), "tap", 1, map[string]int{"n": 1 + i/50})
+		r.run(2 * time.Millisecond)
+	}
+	if passed := time.Duration(r.p.Now() - begin); passed < 1900*time.Millisecond {
+		t.Fatalf("in 2 s of the log the game clock went on by %v", passed)
+	}
+}
+
 // TestRecordsOfAnOlderEpochAreIgnored has a deposed owner write on.
 func TestRecordsOfAnOlderEpochAreIgnored(t *testing.T) {
 	r := newRig(t)

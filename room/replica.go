@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// tickSilence is after how much silence of the log the owner appends a tick while
-	// a timer is due. It is a third of maxStep.
-	tickSilence = 100 * time.Millisecond
 	// tickSpacing is the least time between two ticks of the owner. Due points are met
 	// exactly by the fold whenever the record comes; a tick only makes it soon.
 	tickSpacing = 5 * time.Millisecond
@@ -68,6 +65,7 @@ type replica struct {
 	owing    map[string]struct{} // rooms that may owe facts
 
 	lastRecord time.Time // when the newest record was folded
+	lastOwn    time.Time // when the newest record of the owner was folded
 	lastTick   time.Time // when the owner last appended one
 	lastLook   time.Time // when the log was last asked for its newest record
 	expected   uint64    // a sequence that is known to be in the log
@@ -213,6 +211,9 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 	}
 	now := time.Now()
 	r.lastRecord = now
+	if r.part.OwnedLast() {
+		r.lastOwn = now
+	}
 	r.metrics.records.WithLabelValues(string(rec.Kind)).Inc()
 	if rec.Kind == wire.KindOwner && !r.knows(ctx, r.out.Touched) {
 		return
@@ -248,12 +249,10 @@ func (r *replica) halt(ctx context.Context, err error) {
 
 // untilTick is how long the owner may wait before it appends a tick.
 func (r *replica) untilTick(now time.Time) time.Duration {
-	due := r.part.Due()
-	if !r.speaking || due == game.Never || r.appender.tick {
+	wait, due := r.part.tickIn(now.Sub(r.lastRecord), now.Sub(r.lastOwn))
+	if !r.speaking || !due || r.appender.tick {
 		return time.Hour
 	}
-	passed := now.Sub(r.lastRecord)
-	wait := min(time.Duration(due-r.part.Now()), tickSilence) - passed
 	return max(wait, tickSpacing-now.Sub(r.lastTick), 0)
 }
 

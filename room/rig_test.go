@@ -29,7 +29,8 @@ type rig struct {
 	log    []Record
 	queue  []queued // records on their way to the log, by time
 	book   *modelBook
-	asleep bool // nobody owns the partition
+	asleep bool  // nobody owns the partition
+	owned  int64 // when the owner's last record was stored
 
 	updates  map[string][]wire.Update
 	ticks    map[string][]wire.Tick
@@ -76,6 +77,9 @@ func (r *rig) append(kind wire.Kind, room string, data []byte) {
 	r.log = append(r.log, rec)
 	if err := r.p.Apply(rec, &r.out); err != nil {
 		r.t.Fatal(err)
+	}
+	if r.p.OwnedLast() {
+		r.owned = r.now
 	}
 	r.hear(&r.out)
 	if !r.asleep {
@@ -179,12 +183,11 @@ func (r *rig) run(d time.Duration) {
 
 // tickAt is when the owner appends its next tick.
 func (r *rig) tickAt() int64 {
-	due := r.p.Due()
-	if r.asleep || due == game.Never {
+	wait, due := r.p.tickIn(time.Duration(r.now-r.log[len(r.log)-1].Time), time.Duration(r.now-r.owned))
+	if r.asleep || !due {
 		return 1<<63 - 1
 	}
-	last := r.log[len(r.log)-1].Time
-	return max(last+min(int64(due-r.p.Now()), int64(tickSilence)), r.now)
+	return r.now + int64(max(wait, 0))
 }
 
 // until runs until ok, at most for an hour of game time.

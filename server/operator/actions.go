@@ -3,41 +3,35 @@ package operator
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
 const (
 	// actionTimeout bounds an action; behind it the outcome is unknown.
 	actionTimeout = 10 * time.Second
-	// publishTimeout bounds one attempt to write an action to the log. The Msg-Id
-	// makes all attempts one.
-	publishTimeout = time.Second
 	// askAfter is how long the answer may take before the owner is asked for it: an
 	// answer may be lost, or given while nobody spoke.
 	askAfter = 300 * time.Millisecond
-	askLimit = time.Second
 )
 
 // actions writes actions to the log and waits for their answers.
 type actions struct {
-	cfg Config
-	js  jetstream.JetStream
+	node string     // Static.
+	peer *peer.Peer // Static.
 
 	mu      sync.Mutex // guards waiting
 	waiting map[string]chan wire.Answer
 }
 
-func newActions(cfg Config, js jetstream.JetStream) *actions {
-	return &actions{cfg: cfg, js: js, waiting: map[string]chan wire.Answer{}}
+func newActions(node string, p *peer.Peer) *actions {
+	return &actions{node: node, peer: p, waiting: map[string]chan wire.Answer{}}
 }
 
 // answered takes answers off their subject.
@@ -77,7 +71,7 @@ func (a *actions) perform(ctx context.Context, o order) *wire.Error {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	action := wire.Action{
-		ID: uuid.Must(uuid.NewV7()).String(), Operator: o.operator, ReplyTo: a.cfg.ID, Op: o.op, At: time.Now().UnixMilli(),
+		ID: uuid.Must(uuid.NewV7()).String(), Operator: o.operator, ReplyTo: a.node, Op: o.op, At: time.Now().UnixMilli(),
 	}
 	if o.args != nil {
 		b, err := json.Marshal(o.args)
@@ -95,31 +89,17 @@ func (a *actions) perform(ctx context.Context, o order) *wire.Error {
 		defer a.mu.Unlock()
 		delete(a.waiting, action.ID)
 	}()
-	if err := a.write(ctx, o, action); err != nil {
+	data, err := json.Marshal(action)
+	if err != nil {
+		return wire.Errorf(wire.CodeBadArgs, "%v", err)
+	}
+	_, err = a.peer.Append(ctx, peer.Record{
+		Stream: wire.PartitionStream(o.partition), Subject: wire.ActionSubject(o.partition, o.room), ID: action.ID, Data: data,
+	})
+	if err != nil {
 		return wire.Errorf(wire.CodeUnavailable, "the log cannot be written at the moment, so it is not known whether action %s will be done: %v", action.ID, err)
 	}
 	return a.await(ctx, o, action.ID, answers)
-}
-
-func (a *actions) write(ctx context.Context, o order, action wire.Action) error {
-	data, err := json.Marshal(action)
-	if err != nil {
-		return fmt.Errorf("encode action: %w", err)
-	}
-	for {
-		try, cancel := context.WithTimeout(ctx, publishTimeout)
-		_, err := a.js.Publish(try, wire.ActionSubject(o.partition, o.room), data,
-			jetstream.WithMsgID(action.ID), jetstream.WithRetryAttempts(0))
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(askAfter):
-		}
-	}
 }
 
 func (a *actions) await(ctx context.Context, o order, id string, answers <-chan wire.Answer) *wire.Error {
@@ -139,23 +119,7 @@ func (a *actions) await(ctx context.Context, o order, id string, answers <-chan 
 
 // ask asks the owner of the room for the answer to an action.
 func (a *actions) ask(ctx context.Context, o order, id string) (wire.Answer, bool) {
-	var reply wire.AskReply
 	var answer wire.Answer
-	err := a.request(ctx, wire.AskSubject(o.partition), wire.Ask{Op: wire.AskAnswer, Room: o.room, Key: id}, &reply)
+	reply, err := a.peer.Owner(ctx, o.partition, wire.Ask{Op: wire.AskAnswer, Room: o.room, Key: id})
 	return answer, err == nil && len(reply.Answer) > 0 && json.Unmarshal(reply.Answer, &answer) == nil
-}
-
-// request asks over core NATS.
-func (a *actions) request(ctx context.Context, subject string, q, reply any) error {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	b, err := json.Marshal(q)
-	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
-	}
-	m, err := a.cfg.Conn.RequestWithContext(ctx, subject, b)
-	if err != nil {
-		return fmt.Errorf("ask on %s: %w", subject, err)
-	}
-	return json.Unmarshal(m.Data, reply)
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/server/internal/peer"
+	"tickcast/server/internal/rest"
 	"tickcast/server/kvwatch"
 	"tickcast/wire"
 )
@@ -54,6 +57,7 @@ func (c *Config) validate() error {
 type API struct {
 	cfg     Config // Static after New.
 	js      jetstream.JetStream
+	peer    *peer.Peer
 	log     *slog.Logger
 	rooms   *rooms
 	nodes   *nodes
@@ -75,7 +79,8 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("operator API: %w", err)
 	}
-	return &API{cfg: cfg, js: js, log: cfg.Log, rooms: newRooms(), nodes: newNodes(), actions: newActions(cfg, js)}, nil
+	p := peer.New(cfg.Conn, js, nil)
+	return &API{cfg: cfg, js: js, peer: p, log: cfg.Log, rooms: newRooms(), nodes: newNodes(), actions: newActions(cfg.ID, p)}, nil
 }
 
 // Run listens for answers, nodes and rooms until ctx ends. It returns after every
@@ -83,8 +88,8 @@ func New(cfg Config) (*API, error) {
 func (a *API) Run(ctx context.Context) error {
 	for subject, f := range map[string]nats.MsgHandler{
 		wire.AnswerSubject(a.cfg.ID): a.actions.answered,
-		wire.NodeSubject("*", "*"):   func(m *nats.Msg) { a.nodes.heard(m.Data, time.Now()) },
-		wire.PresenceSubject("*"):    func(m *nats.Msg) { a.nodes.counted(m.Data, time.Now()) },
+		wire.NodeSubject("*", "*"):   func(m *nats.Msg) { a.nodes.heard(m, time.Now()) },
+		wire.PresenceSubject("*"):    func(m *nats.Msg) { a.nodes.counted(m, time.Now()) },
 	} {
 		sub, err := a.cfg.Conn.Subscribe(subject, f)
 		if err != nil {
@@ -129,11 +134,13 @@ func profiles() http.Handler {
 // guarded wants the operator's key as a bearer token. It is never a cookie, so no
 // other page can make a browser send it.
 func (a *API) guarded(next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(a.cfg.Key))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || subtle.ConstantTimeCompare([]byte(key), []byte(a.cfg.Key)) != 1 {
+		got := sha256.Sum256([]byte(key)) // of equal length, or the time would tell the key's
+		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="operator"`)
-			writeError(w, http.StatusUnauthorized, wire.Errorf(wire.CodeForbidden, "this needs the operator's key as a bearer token"))
+			rest.ErrorStatus(w, http.StatusUnauthorized, wire.Errorf(wire.CodeForbidden, "this needs the operator's key as a bearer token"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -146,12 +153,12 @@ func (a *API) guarded(next http.Handler) http.Handler {
 func (a *API) sameHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.knownHost(r.Host) {
-			writeError(w, http.StatusMisdirectedRequest, wire.Errorf(wire.CodeForbidden, "%q is not a name of this listener", r.Host))
+			rest.ErrorStatus(w, http.StatusMisdirectedRequest, wire.Errorf(wire.CodeForbidden, "%q is not a name of this listener", r.Host))
 			return
 		}
 		if origin := r.Header.Get("Origin"); origin != "" {
-			if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-				writeError(w, http.StatusForbidden, wire.Errorf(wire.CodeForbidden, "pages of %s may not ask this listener", origin))
+			if u, err := url.Parse(origin); err != nil || !strings.EqualFold(u.Host, r.Host) {
+				rest.ErrorStatus(w, http.StatusForbidden, wire.Errorf(wire.CodeForbidden, "pages of %s may not ask this listener", origin))
 				return
 			}
 		}
@@ -164,5 +171,5 @@ func (a *API) knownHost(hostport string) bool {
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	return host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || slices.Contains(a.cfg.Hosts, host)
+	return strings.EqualFold(host, "localhost") || net.ParseIP(strings.Trim(host, "[]")) != nil || slices.ContainsFunc(a.cfg.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 }

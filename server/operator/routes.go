@@ -6,11 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
+	"tickcast/server/internal/rest"
 	"tickcast/wire"
 )
 
@@ -35,17 +35,17 @@ func (a *API) routes() http.Handler {
 	}
 	mux.HandleFunc("POST /api/players/{id}/{op}", a.postPlayer)
 	mux.HandleFunc("GET /api/nodes", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, map[string]any{"nodes": a.nodes.list(time.Now())})
+		rest.OK(w, map[string]any{"nodes": a.nodes.list(time.Now())})
 	})
 	mux.HandleFunc("GET /api/partitions", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, map[string]any{"partitions": partitionsOf(a.nodes.list(time.Now()))})
+		rest.OK(w, map[string]any{"partitions": partitionsOf(a.nodes.list(time.Now()))})
 	})
 	mux.HandleFunc("GET /api/audit", a.query(wire.QueryAudit))
 	mux.HandleFunc("GET /api/sessions", a.query(wire.QuerySessions))
 	mux.HandleFunc("GET /api/ledger", a.query(wire.QueryHealth))
 	mux.HandleFunc("GET /api/log", a.getLog)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, wire.Errorf(wire.CodeUnknownOp, "the operator API has no %s %s", r.Method, r.URL.Path))
+		rest.ErrorStatus(w, http.StatusNotFound, wire.Errorf(wire.CodeUnknownOp, "the operator API has no %s %s", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -61,7 +61,7 @@ func (a *API) getRooms(w http.ResponseWriter, _ *http.Request) {
 	for _, info := range a.rooms.list() {
 		list = append(list, listedRoom{info, players[info.ID]})
 	}
-	writeJSON(w, map[string]any{"rooms": list})
+	rest.OK(w, map[string]any{"rooms": list})
 }
 
 func (a *API) postRoom(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +73,7 @@ func (a *API) postRoom(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body.UUID != "" {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "the uuid of a room is drawn by the server"))
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "the uuid of a room is drawn by the server"))
 		return
 	}
 	body.UUID = uuid.Must(uuid.NewV7()).String()
@@ -90,26 +90,27 @@ func (a *API) postRoomAction(op string) http.HandlerFunc {
 }
 
 func (a *API) patchSettings(w http.ResponseWriter, r *http.Request) {
-	var settings json.RawMessage
-	if readBody(w, r, &settings) {
-		a.roomAction(w, r, r.PathValue("id"), wire.ActionSet, settings)
+	var settings map[string]json.RawMessage
+	if !readBody(w, r, &settings) {
+		return
 	}
+	if len(settings) == 0 {
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "the body names no setting"))
+		return
+	}
+	a.roomAction(w, r, r.PathValue("id"), wire.ActionSet, settings)
 }
 
 // getSettings reads the settings in force, and the next ones, off the room's view.
 func (a *API) getSettings(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	if !wire.ValidRoomID(id) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadRoom, "%q is not a room ID", id))
+		rest.Error(w, wire.Errorf(wire.CodeBadRoom, "%q is not a room ID", id))
 		return
 	}
-	var reply wire.AskReply
-	if err := a.actions.request(r.Context(), wire.AskSubject(a.partitionOf(id)), wire.Ask{Op: wire.AskSnapshot, Room: id}, &reply); err != nil {
-		writeError(w, http.StatusServiceUnavailable, wire.Errorf(wire.CodeUnavailable, "the room's owner does not answer: %v", err))
-		return
-	}
-	if reply.Error != nil {
-		writeError(w, statusOf(reply.Error.Code), reply.Error)
+	reply, err := a.peer.Owner(r.Context(), a.partitionOf(id), wire.Ask{Op: wire.AskSnapshot, Room: id})
+	if err != nil {
+		a.refuse(w, err, "the room's owner does not answer")
 		return
 	}
 	var view struct {
@@ -117,15 +118,15 @@ func (a *API) getSettings(w http.ResponseWriter, r *http.Request) {
 		Next     json.RawMessage `json:"next_settings"`
 	}
 	if err := json.Unmarshal(reply.View, &view); err != nil {
-		writeError(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "the room's view does not parse: %v", err))
+		rest.Error(w, wire.Errorf(wire.CodeUnavailable, "the room's view does not parse: %v", err))
 		return
 	}
-	writeJSON(w, map[string]any{"settings": view.Settings, "next_settings": view.Next})
+	rest.OK(w, map[string]any{"settings": view.Settings, "next_settings": view.Next})
 }
 
 func (a *API) roomAction(w http.ResponseWriter, r *http.Request, id, op string, args any) {
 	if !wire.ValidRoomID(id) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadRoom, "%q is not a room ID: want [a-z0-9][a-z0-9_-]{0,63}", id))
+		rest.Error(w, wire.Errorf(wire.CodeBadRoom, "%q is not a room ID: want [a-z0-9][a-z0-9_-]{0,63}", id))
 		return
 	}
 	a.act(w, r, order{partition: a.partitionOf(id), room: id, op: op, args: args})
@@ -136,7 +137,7 @@ func (a *API) roomAction(w http.ResponseWriter, r *http.Request, id, op string, 
 func (a *API) postPlayer(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Amount  int64  `json:"amount"`
-		Until   int64  `json:"until"`
+		Until   *int64 `json:"until"`
 		Seconds *int64 `json:"seconds"`
 		Reason  string `json:"reason"`
 	}
@@ -145,29 +146,39 @@ func (a *API) postPlayer(w http.ResponseWriter, r *http.Request) {
 	}
 	player, op := r.PathValue("id"), r.PathValue("op")
 	if !wire.ValidPlayer(player) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "%q is not a player ID", player))
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "%q is not a player ID", player))
 		return
 	}
-	if body.Seconds != nil {
-		if *body.Seconds < 0 || *body.Seconds > mostSeconds {
-			writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "seconds must be from 0, which ends it, to %d", mostSeconds))
+	args := wire.PlayerArgs{Player: player, Amount: body.Amount, Reason: body.Reason}
+	switch op {
+	case wire.ActionCredit:
+	case wire.ActionMute, wire.ActionKick:
+		var refusal *wire.Error
+		if args.Until, refusal = sanctionEnd(body.Until, body.Seconds, time.Now()); refusal != nil {
+			rest.Error(w, refusal)
 			return
 		}
-		body.Until = 0
-		if *body.Seconds > 0 {
-			body.Until = time.Now().Add(time.Duration(*body.Seconds) * time.Second).UnixMilli()
-		}
-	}
-	switch op {
-	case wire.ActionCredit, wire.ActionMute, wire.ActionKick:
 	default:
-		writeError(w, http.StatusNotFound, wire.Errorf(wire.CodeUnknownOp, "players can be credited, muted and kicked, not %q", op))
+		rest.ErrorStatus(w, http.StatusNotFound, wire.Errorf(wire.CodeUnknownOp, "players can be credited, muted and kicked, not %q", op))
 		return
 	}
-	a.act(w, r, order{
-		partition: a.partitionOf(player), room: wire.CashierRoom, op: op,
-		args: wire.PlayerArgs{Player: player, Amount: body.Amount, Until: body.Until, Reason: body.Reason},
-	})
+	a.act(w, r, order{partition: a.partitionOf(player), room: wire.CashierRoom, op: op, args: args})
+}
+
+// sanctionEnd is when a sanction ends in Unix ms, 0 to end it at once. It has to be said: a
+// forgotten field would lift the sanction that was meant to begin.
+func sanctionEnd(until, seconds *int64, now time.Time) (int64, *wire.Error) {
+	switch {
+	case (until == nil) == (seconds == nil):
+		return 0, wire.Errorf(wire.CodeBadArgs, "give until, in Unix milliseconds, or seconds; 0 ends it")
+	case until != nil:
+		return *until, nil
+	case *seconds < 0 || *seconds > mostSeconds:
+		return 0, wire.Errorf(wire.CodeBadArgs, "seconds must be from 0, which ends it, to %d", mostSeconds)
+	case *seconds == 0:
+		return 0, nil
+	}
+	return now.Add(time.Duration(*seconds) * time.Second).UnixMilli(), nil
 }
 
 func (a *API) act(w http.ResponseWriter, r *http.Request, o order) {
@@ -176,15 +187,15 @@ func (a *API) act(w http.ResponseWriter, r *http.Request, o order) {
 		o.operator = defaultOperator
 	}
 	if !wire.ValidText(o.operator, maxOperatorBytes) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "X-Operator must be 1 to %d bytes of text", maxOperatorBytes))
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "X-Operator must be 1 to %d bytes of text", maxOperatorBytes))
 		return
 	}
 	if refusal := a.actions.perform(r.Context(), o); refusal != nil {
-		writeError(w, statusOf(refusal.Code), refusal)
+		rest.Error(w, refusal)
 		return
 	}
 	a.log.Info("operator", "op", o.op, "room", o.room, "operator", o.operator)
-	writeJSON(w, map[string]any{"ok": true})
+	rest.OK(w, map[string]any{"ok": true})
 }
 
 func (a *API) partitionOf(id string) int { return wire.PartitionOf(id, a.cfg.Partitions) }
@@ -193,26 +204,27 @@ func (a *API) partitionOf(id string) int { return wire.PartitionOf(id, a.cfg.Par
 func (a *API) query(op string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		values := r.URL.Query()
-		q := wire.LedgerQuery{Op: op, Before: values.Get("before"), Room: values.Get("room"), Player: values.Get("player")}
-		if s := values.Get("limit"); s != "" {
-			n, err := strconv.Atoi(s)
-			if err != nil || n < 1 || n > 100 {
-				writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "limit must be from 1 to 100"))
-				return
-			}
-			q.Limit = n
-		}
-		var reply wire.LedgerReply
-		if err := a.actions.request(r.Context(), wire.LedgerQuerySubject, q, &reply); err != nil {
-			writeError(w, http.StatusServiceUnavailable, wire.Errorf(wire.CodeUnavailable, "no ledger worker answers: %v", err))
+		q := wire.LedgerQuery{Op: op, Room: values.Get("room"), Player: values.Get("player")}
+		if e := rest.Page(values, &q); e != nil {
+			rest.Error(w, e)
 			return
 		}
-		if reply.Error != nil {
-			writeError(w, statusOf(reply.Error.Code), reply.Error)
+		var data json.RawMessage
+		if err := a.peer.Ledger(r.Context(), q, &data); err != nil {
+			a.refuse(w, err, "no ledger worker answers")
 			return
 		}
-		writeJSON(w, reply.Data)
+		rest.OK(w, data)
 	}
+}
+
+// refuse answers with the refusal in err, or says what could not be had.
+func (a *API) refuse(w http.ResponseWriter, err error, what string) {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		e = wire.Errorf(wire.CodeUnavailable, "%s: %v", what, err)
+	}
+	rest.Error(w, e)
 }
 
 // streamState is one stream of the log.
@@ -238,7 +250,7 @@ func (a *API) getLog(w http.ResponseWriter, r *http.Request) {
 	for _, name := range names {
 		states = append(states, a.streamState(ctx, name))
 	}
-	writeJSON(w, map[string]any{"streams": states})
+	rest.OK(w, map[string]any{"streams": states})
 }
 
 func (a *API) streamState(ctx context.Context, name string) streamState {
@@ -267,33 +279,8 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
 		err = errors.New("more than one value")
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		writeError(w, http.StatusBadRequest, wire.Errorf(wire.CodeBadArgs, "body: %v", err))
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "body: %v", err))
 		return false
 	}
 	return true
-}
-
-func statusOf(c wire.Code) int {
-	switch c {
-	case wire.CodeNoRoom, wire.CodeUnknownRoom:
-		return http.StatusNotFound
-	case wire.CodeRoomExists, wire.CodeAlreadyRunning, wire.CodeNotRunning, wire.CodeConflict, wire.CodeWrongPhase:
-		return http.StatusConflict
-	case wire.CodeUnavailable, wire.CodeTemporarilyUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusBadRequest
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v)
-}
-
-func writeError(w http.ResponseWriter, status int, e *wire.Error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]*wire.Error{"error": e})
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"tickcast/wire"
 )
 
@@ -36,9 +38,10 @@ func newNodes() *nodes {
 	return &nodes{seen: map[string]heardNode{}, presence: map[string]heardPresence{}}
 }
 
-func (n *nodes) heard(data []byte, now time.Time) {
+// heard takes a heartbeat. A node speaks for itself only.
+func (n *nodes) heard(m *nats.Msg, now time.Time) {
 	var info wire.NodeInfo
-	if json.Unmarshal(data, &info) != nil || !wire.ValidNode(info.ID) {
+	if json.Unmarshal(m.Data, &info) != nil || wire.NodeSubject(info.Role, info.ID) != m.Subject {
 		return
 	}
 	n.mu.Lock()
@@ -46,9 +49,10 @@ func (n *nodes) heard(data []byte, now time.Time) {
 	n.seen[info.Role+"/"+info.ID] = heardNode{info, now}
 }
 
-func (n *nodes) counted(data []byte, now time.Time) {
+// counted takes a gateway's counts.
+func (n *nodes) counted(m *nats.Msg, now time.Time) {
 	var p wire.Presence
-	if json.Unmarshal(data, &p) != nil {
+	if json.Unmarshal(m.Data, &p) != nil || wire.PresenceSubject(p.Gateway) != m.Subject {
 		return
 	}
 	n.mu.Lock()

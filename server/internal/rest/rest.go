@@ -54,7 +54,7 @@ func status(c wire.Code) int {
 		return http.StatusForbidden
 	case wire.CodeUnknownRoom, wire.CodeNoRoom:
 		return http.StatusNotFound
-	case wire.CodeRoomExists, wire.CodeNotRunning, wire.CodeAlreadyRunning:
+	case wire.CodeRoomExists, wire.CodeNotRunning, wire.CodeAlreadyRunning, wire.CodeConflict, wire.CodeWrongPhase:
 		return http.StatusConflict
 	case wire.CodeRateLimited:
 		return http.StatusTooManyRequests

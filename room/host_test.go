@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -314,7 +315,14 @@ func TestABetIsAnsweredThroughTheLedger(t *testing.T) {
 	s := newStage(t, 1)
 	s.host("one", true)
 	s.create("lobby", "crash", map[string]any{"betting_ms": 5000})
-	s.eventually("the round is open", func() bool { return s.updatesOf("lobby") > 0 })
+	s.eventually("the round is open", func() bool {
+		for _, u := range s.updates["lobby"] {
+			if strings.Contains(u, `"phase":"betting"`) {
+				return true
+			}
+		}
+		return false
+	})
 	s.command("lobby", wire.Command{Player: "ann", Key: "k", Op: "bet", Round: 1, Args: []byte(`{"slot":0,"amount":1000}`)})
 	s.eventually("the bet is answered", func() bool { _, ok := s.answers[answerID("ann", "lobby", "k")]; return ok })
 	if a := s.answers[answerID("ann", "lobby", "k")]; !a.OK {

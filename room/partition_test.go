@@ -193,9 +193,9 @@ func TestTheClockGoesOnWhilePlayersAreBusy(t *testing.T) {
 	r.create("derby", "race", map[string]any{"gathering_ms": 200, "running_ms": 10_000})
 	r.until("it runs", func() bool { return r.phase("derby") == "running" })
 	begin := r.p.Now()
-	for i := range 1000 {
-		r.command(fmt.Sprintf("p%d", i%50), "derby", fmt.Sprint(i), "tap", 1, map[string]int{"n": 1 + i/50})
-		r.run(2 * time.Millisecond)
+	for i := range 20_000 {
+		r.command(fmt.Sprintf("p%d", i%1000), "derby", fmt.Sprint(i), "tap", 1, map[string]int{"n": 1 + i/1000})
+		r.run(100 * time.Microsecond)
 	}
 	if passed := time.Duration(r.p.Now() - begin); passed < 1900*time.Millisecond {
 		t.Fatalf("in 2 s of the log the game clock went on by %v", passed)

@@ -58,8 +58,8 @@ func (f *feeds) release(m *member) {
 // while. It reports whether it did, and who was there.
 func (f *feeds) retire(r *feed, now time.Time, closed bool) (members []*member, done bool) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !closed && (len(r.members) > 0 || r.left.IsZero() || now.Sub(r.left) < feedLinger) {
-		f.mu.Unlock()
 		return nil, false
 	}
 	if f.byRoom[r.room] == r {
@@ -69,8 +69,7 @@ func (f *feeds) retire(r *feed, now time.Time, closed bool) (members []*member, 
 	for m := range r.members {
 		members = append(members, m)
 	}
-	f.mu.Unlock()
-	r.topic.Close()
+	r.topic.Close() // under mu, or the room's next feed could get a topic that is about to close
 	return members, true
 }
 

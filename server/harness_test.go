@@ -37,7 +37,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // a Redis, and peers that speak the wire contract of owners and ledger workers.
 type world struct {
 	t      *testing.T
-	bus    *bus.Embedded
+	dial   func(bus.Role) (*nats.Conn, error)
 	cache  *cache.Client
 	redis  *cache.Embedded
 	owner  *owner
@@ -51,8 +51,15 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Shutdown)
-	w := &world{t: t, bus: e}
+	return newWorldOn(t, func(r bus.Role) (*nats.Conn, error) { return e.Connect(r, "test-"+string(r)) })
+}
+
+// newWorldOn is a world with another NATS.
+func newWorldOn(t *testing.T, dial func(bus.Role) (*nats.Conn, error)) *world {
+	t.Helper()
+	w := &world{t: t, dial: dial}
 	nc := w.connect(bus.RoleRoom)
+	var err error
 	if err := bus.EnsureStreams(t.Context(), nc, bus.Layout{Partitions: partitions}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +78,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) connect(r bus.Role) *nats.Conn {
 	w.t.Helper()
-	nc, err := w.bus.Connect(r, "test-"+string(r))
+	nc, err := w.dial(r)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -197,21 +198,19 @@ func (f *feed) enter(j *joining, after uint64, first *fanout.Frame) error {
 // askYou asks for the private parts of who waits, all in one request. It returns
 // when to ask next, zero if nobody waits.
 func (f *feed) askYou(ctx context.Context, now time.Time) time.Time {
-	players := map[string]bool{}
-	for _, j := range f.joins.waiting {
-		if !j.youAsked {
-			players[j.m.s.player.ID] = true
-		}
-	}
-	if len(players) == 0 || f.ended {
+	w := &f.joins
+	if f.ended || !slices.ContainsFunc(w.waiting, func(j *joining) bool { return !j.youAsked }) {
 		return time.Time{}
 	}
-	if next := f.joins.asked.Add(youInterval); now.Before(next) {
+	if next := w.asked.Add(youInterval); now.Before(next) {
 		return next
 	}
-	f.joins.asked = now
-	for _, j := range f.joins.waiting {
-		j.youAsked = true
+	w.asked = now
+	players := map[string]bool{}
+	for _, j := range w.waiting {
+		if !j.youAsked {
+			players[j.m.s.player.ID], j.youAsked = true, true
+		}
 	}
 	chunk := make([]string, 0, min(len(players), wire.MaxAskPlayers))
 	for p := range players {

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/bus"
+	"tickcast/internal/testsvc"
 	"tickcast/server"
 	"tickcast/wire"
 )
@@ -205,4 +208,48 @@ func TestHeartbeat(t *testing.T) {
 		text := string(m.Data)
 		return strings.Contains(text, `"connections":1,"capacity":7,"address":"127.0.0.1:9"`) && strings.Contains(text, g.ID())
 	})
+}
+
+// NATS dies and comes back: nobody's connection ends, commands that came meanwhile
+// are done once, and updates that were missed are filled.
+func TestNATSRestarts(t *testing.T) {
+	passwords := map[bus.Role]string{}
+	for _, r := range bus.Roles() {
+		passwords[r] = string(r) + "-password"
+	}
+	config := bus.ServerConfig(passwords, bus.ServerOptions{})
+	s := testsvc.StartNATS(t, config[strings.Index(config, "authorization"):]) // the rest is set by StartNATS
+	w := newWorldOn(t, func(r bus.Role) (*nats.Conn, error) {
+		return bus.Connect(t.Context(), strings.Replace(s.URL, "//", "//"+string(r)+":"+passwords[r]+"@", 1), "test")
+	})
+	r := w.owner.create("lobby")
+	g := w.gateway()
+	g.knows("lobby")
+	c := g.player("ann")
+	c.join("lobby")
+	w.owner.update(r, false)
+	c.wantUpdates("before", r, 1, 1)
+
+	s.Kill()
+	eventually(t, "the gateway is not ready", func() bool {
+		ok, why := g.Ready()
+		return !ok && slices.Contains(why, "not connected to NATS")
+	})
+	c.command("k", "bet", `{}`)
+	c.send(`{"type":"ping","id":1}`)
+	c.want("the connection lives", wire.TypePong)
+	w.owner.update(r, true)
+	s.Start()
+	seen := map[string]bool{}
+	for len(seen) < 2 {
+		o := c.next("the update that was missed, and the answer")
+		seen[o.str("type")] = true
+		if o.str("type") == wire.TypeAnswer && !o.is("ok") || o.str("type") == wire.TypeUpdate && o.num("seq") != 2 {
+			t.Fatal(o.text)
+		}
+	}
+	if n := w.owner.records(); n != 1 {
+		t.Errorf("%d records", n)
+	}
+	eventually(t, "the gateway is ready", func() bool { ok, _ := g.Ready(); return ok })
 }

@@ -112,6 +112,7 @@ func (f *feed) gotSnapshot(r wire.AskReply, err error, now time.Time) {
 		c.adopt(snapshotOf(r))
 	}
 	f.takeEarly()
+	y.since = y.since || len(c.early) > 0
 }
 
 // gotNewer takes the updates behind the newest.

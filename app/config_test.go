@@ -182,6 +182,8 @@ func TestValidate(t *testing.T) {
 		},
 		{"proxies", ProcessServe, []string{"--trusted-proxies=10.0.0.0/8,::1"}, nil},
 		{"bad proxy", ProcessServe, []string{"--trusted-proxies=10.0.0.0/40"}, []string{"trusted-proxies: "}},
+		{"operator as the gateway", ProcessGateway, []string{"--nats-url=nats://gateway:pw@n", "--redis-url=redis://r"}, []string{"operator-nats-url"}},
+		{"operator by itself", ProcessGateway, []string{"--nats-url=nats://gateway:pw@n", "--operator-nats-url=nats://operator:pw@n", "--redis-url=redis://r"}, nil},
 		{"redis of another kind", ProcessServe, []string{"--redis-url=http://:hunter2@x"}, []string{"redis-url is not"}},
 	} {
 		err := source{args: c.args}.mustLoad(t).validate(c.process)
@@ -225,6 +227,20 @@ func TestNATSPasswords(t *testing.T) {
 	}
 	if got := c.natsURL(bus.RoleGateway); got != c.NATSURL {
 		t.Errorf("gateway without a password: %s", got)
+	}
+}
+
+func TestEveryRoleHasItsUser(t *testing.T) {
+	s := source{
+		args: []string{"--nats-url=n", "--redis-url=redis://r"},
+		env:  []string{bus.PasswordVariable(bus.RoleGateway) + "=pw"},
+	}
+	if err := s.mustLoad(t).validate(ProcessGateway); err == nil || !strings.Contains(err.Error(), bus.PasswordVariable(bus.RoleOperator)) {
+		t.Errorf("a gateway without the operator's password: %v", err)
+	}
+	s.env = append(s.env, bus.PasswordVariable(bus.RoleOperator)+"=pw")
+	if err := s.mustLoad(t).validate(ProcessGateway); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -285,7 +301,8 @@ func TestCheckConfigPrintsNoSecret(t *testing.T) {
 	t.Setenv("TICKCAST_OPERATOR_KEY", secret)
 	t.Setenv("TICKCAST_NATS_GATEWAY_PASSWORD", secret)
 	var out bytes.Buffer
-	args := []string{"checkconfig", "--process=gateway", "--nats-url=nats://u:hunter2@n", "--redis-url=redis://:hunter2@r"}
+	t.Setenv("TICKCAST_NATS_OPERATOR_PASSWORD", secret)
+	args := []string{"checkconfig", "--process=gateway", "--nats-url=nats://u:hunter2@n", "--operator-nats-url=nats://u:hunter2@n", "--redis-url=redis://:hunter2@r"}
 	if code := Main(t.Context(), args, &out, &out); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}

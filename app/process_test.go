@@ -90,6 +90,11 @@ func (s *server) start() {
 func (s *server) startReady() {
 	s.t.Helper()
 	s.start()
+	s.awaitReady()
+}
+
+func (s *server) awaitReady() {
+	s.t.Helper()
 	testkit.Eventually(s.t, "the process is ready", deadline, func() bool {
 		select {
 		case <-s.done:
@@ -134,6 +139,22 @@ func (s *server) kill() {
 		_ = s.cmd.Process.Kill()
 		<-s.done
 	}
+}
+
+// runCommand runs a command of the program and wants it to succeed.
+func runCommand(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(cleanEnvironment(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("tickcast %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 // cleanEnvironment is the environment without settings of the program.

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
@@ -52,6 +54,73 @@ func TestServe(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), strings.TrimSpace(string(secret))) || strings.Contains(s.out.String(), strings.TrimSpace(string(secret))) {
 		t.Error("the operator's key was printed")
+	}
+}
+
+// TestFirstRooms wants a room of each game at the first start, and only then.
+func TestFirstRooms(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	s := newServer(t, nil, "serve", "--data", data)
+	rooms := func(args ...string) string {
+		t.Helper()
+		return runCommand(t, nil, append([]string{"rooms", "--data", data, "--api", s.internal}, args...)...)
+	}
+	s.startReady()
+	testkit.Eventually(t, "both rooms run", deadline, func() bool {
+		list := rooms("list")
+		return strings.Count(list, "running") == 2 && strings.Contains(list, "lobby") && strings.Contains(list, "derby")
+	})
+	rooms("pause", "lobby")
+	rooms("set", "derby", "gathering_ms=1000", "running_ms=1000", "finished_ms=1000")
+	rooms("void", "derby")
+	rooms("close", "derby")
+	public := func() string { _, list := s.get(s.public + "/api/rooms"); return list }
+	testkit.Eventually(t, "the closed room is gone", deadline, func() bool {
+		return strings.Contains(public(), "lobby") && !strings.Contains(public(), "derby")
+	})
+	s.kill()
+	s.startReady()
+	testkit.Eventually(t, "the other room is there again", deadline, func() bool { return strings.Contains(public(), "lobby") })
+	if list := public(); strings.Contains(list, "derby") {
+		t.Errorf("the closed room came back:\n%s", list)
+	}
+}
+
+// TestKillWhilePlayed kills everything in the middle of rounds and starts it
+// again. The swarm judges that nothing was lost: sequences, answers, crash points,
+// balances.
+func TestKillWhilePlayed(t *testing.T) {
+	s := newServer(t, nil, "serve", "--data", filepath.Join(t.TempDir(), "data"))
+	s.startReady()
+	testkit.Eventually(t, "both rooms can be joined", deadline, func() bool {
+		_, list := s.get(s.public + "/api/rooms")
+		return strings.Count(list, "running") == 2
+	})
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out lockedBuffer
+	swarm := exec.Command(path, "swarm", "--url", strings.Replace(s.public, "http", "ws", 1), "--room", "lobby,derby", "--bots", "30", "--duration", "24s")
+	swarm.Env, swarm.Stdout, swarm.Stderr = cleanEnvironment(), &out, &out
+	if err := swarm.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- swarm.Wait() }()
+	for _, at := range []string{" 6s ", " 14s "} {
+		testkit.Eventually(t, "the swarm has played for"+at, deadline, func() bool { return strings.Contains(out.String(), at) })
+		s.kill()
+		s.startReady()
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("swarm: %v\n%s", err, &out)
+		}
+	case <-time.After(deadline):
+		_ = swarm.Process.Kill()
+		t.Fatalf("the swarm does not end\n%s", &out)
 	}
 }
 

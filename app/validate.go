@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tickcast/bus"
 	"tickcast/wire"
 )
 
@@ -84,9 +85,32 @@ func (c *Config) validateServices(p Process) error {
 			errs = append(errs, errors.New("operator-nats-url without nats-url: the embedded NATS has its own operator"))
 		}
 	}
+	errs = append(errs, c.validateUsers(p))
 	if c.RedisURL != "" {
 		if u, err := url.Parse(c.RedisURL); err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
 			errs = append(errs, errors.New("redis-url is not a redis://, rediss:// or unix:// address"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateUsers checks that every role of a process has a NATS user of its own,
+// if one has: with the user of another it could connect, and nothing more.
+func (c *Config) validateUsers(p Process) error {
+	roles := map[Process][]bus.Role{
+		ProcessServe: bus.Roles(), ProcessGateway: {bus.RoleGateway, bus.RoleOperator},
+		ProcessRoom: {bus.RoleRoom}, ProcessLedger: {bus.RoleLedger},
+	}[p]
+	if c.embeddedNATS() || len(roles) < 2 {
+		return nil
+	}
+	var errs []error
+	if strings.Contains(c.NATSURL, "@") && c.OperatorNATSURL == "" {
+		errs = append(errs, errors.New("nats-url names a user, which the operator API cannot share: set operator-nats-url, or leave the users to TICKCAST_NATS_…_PASSWORD"))
+	}
+	for _, r := range roles {
+		if len(c.NATSPasswords) > 0 && c.NATSPasswords[r] == "" && (r != bus.RoleOperator || c.OperatorNATSURL == "") {
+			errs = append(errs, fmt.Errorf("%s is not set, but that of another user is", bus.PasswordVariable(r)))
 		}
 	}
 	return errors.Join(errs...)

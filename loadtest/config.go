@@ -124,8 +124,13 @@ func (c Config) withDefaults() Config {
 		field *float64
 		zero  float64
 	}{
-		{&b.BetProbability, 0.8}, {&b.SecondBetProbability, 0.2}, {&b.EarlyBetProbability, 0.1},
-		{&b.AutoProbability, 0.5}, {&b.CancelProbability, 0.05}, {&b.TapRate, 5}, {&b.MakeBeforeBreak, 0.3},
+		{&b.BetProbability, 0.8},
+		{&b.SecondBetProbability, 0.2},
+		{&b.EarlyBetProbability, 0.1},
+		{&b.AutoProbability, 0.5},
+		{&b.CancelProbability, 0.05},
+		{&b.TapRate, 5},
+		{&b.MakeBeforeBreak, 0.3},
 	} {
 		*p.field = max(0, orDefault(*p.field, p.zero))
 	}

@@ -1,14 +1,13 @@
 package loadtest
 
 import (
+	"context"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"context"
-	"slices"
-	"sync"
 
 	"pgregory.net/rapid"
 )
@@ -19,8 +18,12 @@ func TestRamp(t *testing.T) {
 		over time.Duration
 		want time.Duration
 	}{
-		{0, 4, time.Second, 0}, {1, 4, time.Second, 250 * time.Millisecond}, {3, 4, time.Second, 750 * time.Millisecond},
-		{3, 4, 0, 0}, {3, 4, -1, 0}, {0, 0, time.Second, 0},
+		{0, 4, time.Second, 0},
+		{1, 4, time.Second, 250 * time.Millisecond},
+		{3, 4, time.Second, 750 * time.Millisecond},
+		{3, 4, 0, 0},
+		{3, 4, -1, 0},
+		{0, 0, time.Second, 0},
 	} {
 		if got := rampAt(c.i, c.n, c.over); got != c.want {
 			t.Errorf("bot %d of %d within %s starts at %s, not %s", c.i, c.n, c.over, got, c.want)

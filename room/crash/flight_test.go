@@ -85,8 +85,10 @@ func TestRoundLimit(t *testing.T) {
 			// 20,200 is 2.00x; the second: 20,500 for 10,200 is 2.00x; the third: 500 for 200 is 2.50x.
 			"ties are forced in log order, the rest flies on", `{"max_round_win":60500}`, 0,
 			[]flightBet{
-				{"dora", 0, 200, 0, 250}, {"alice", 0, 10_000, 0, 200},
-				{"bob", 0, 10_000, 0, 200}, {"carol", 0, 10_000, 0, 200},
+				{"dora", 0, 200, 0, 250},
+				{"alice", 0, 10_000, 0, 200},
+				{"bob", 0, 10_000, 0, 200},
+				{"carol", 0, 10_000, 0, 200},
 			},
 		}, {
 			// 20,100 at stake, limit 40,350: 2.00x. alice goes for 20,000; 20,350 for 10,100 is 2.01x.

@@ -19,7 +19,7 @@ RACE = $(shell scripts/race-flag.sh)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/tickcast
@@ -30,8 +30,12 @@ run: ## Start everything in one process, with its data in ./data
 	go run .
 
 .PHONY: test
-test: deps ## Run the tests (installs what they need on Debian as root)
+test: deps test-deploy ## Run the tests (installs what they need on Debian as root)
 	$(TEST) $(RACE) -shuffle=on -timeout 15m $(ARGS) $(PACKAGES)
+
+.PHONY: test-deploy
+test-deploy: ## Check the compose file, the image and the configurations in deploy/
+	go -C test/compose test -count=1 ./...
 
 .PHONY: test-long
 test-long: deps ## Run the tests that take too long for every change as well

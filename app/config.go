@@ -38,6 +38,7 @@ type Config struct {
 
 	Guests         string
 	AllowedOrigins []string
+	ConsoleHosts   []string
 	TrustedProxies []string
 	MaxConnections int
 	MaxPerPlayer   int

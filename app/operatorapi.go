@@ -19,6 +19,7 @@ func (p *process) addOperator(ctx context.Context) error {
 		Conn:       nc,
 		Partitions: p.partitions,
 		Key:        p.secrets.operatorKey,
+		Hosts:      p.config.ConsoleHosts,
 		Console:    web.Console(),
 		Log:        p.log.With("component", "operator"),
 	})

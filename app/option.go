@@ -52,6 +52,7 @@ func options() []option {
 
 		{name: "guests", field: func(c *Config) any { return &c.Guests }, value: "auto", help: "issue guest tokens: on, off, or auto (on when NATS is embedded)"},
 		{name: "allowed-origins", field: func(c *Config) any { return &c.AllowedOrigins }, help: "further hosts whose pages may connect, such as *.example.com"},
+		{name: "console-hosts", field: func(c *Config) any { return &c.ConsoleHosts }, help: "host names under which the internal listener is asked, besides addresses and localhost"},
 		{name: "trusted-proxies", field: func(c *Config) any { return &c.TrustedProxies }, help: "networks (CIDR) whose X-Forwarded-For is believed"},
 		{name: "behind-balancer", field: func(c *Config) any { return &c.BehindBalancer }, value: "false", help: "a load balancer retries refused connections: refuse with 503 instead of in band"},
 		{name: "max-connections", field: func(c *Config) any { return &c.MaxConnections }, value: "0", help: "cap of client connections; 0: as many as open files allow"},

@@ -47,8 +47,9 @@ type pending struct {
 	logged   bool       // the record is in the log for certain
 	askAt    time.Time  // when the owner is asked, once logged
 	asking   bool
-	unknown  int // times in a row that the owner did not know it
-	appended int // times it was appended under another Msg-Id
+	patience time.Duration // until the owner is asked again
+	unknown  int           // times in a row that the owner did not know it
+	appended int           // times it was appended under another Msg-Id
 }
 
 // commands are the commands of this gateway that have no answer yet.
@@ -123,8 +124,9 @@ func (c *commands) bring(p *pending, msgID string) {
 	}
 	c.g.metrics.publishSeconds.Observe(time.Since(start).Seconds())
 	p.logged, p.askAt = true, time.Now().Add(answerPatience)
-	if ack.Duplicate {
-		p.askAt = time.Now() // no record, so nobody says anything
+	if ack.Duplicate && c.pending[p.id] == p { // no record, so nobody says anything
+		p.asking = true
+		c.g.spawn(func() { c.askFor(c.g.life, p) })
 	}
 }
 
@@ -228,7 +230,8 @@ func (c *commands) askFor(ctx context.Context, p *pending) {
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p.asking, p.askAt = false, time.Now().Add(answerPatience)
+	p.patience = min(max(2*p.patience, answerPatience/8), answerPatience)
+	p.asking, p.askAt = false, time.Now().Add(p.patience)
 	switch {
 	case err != nil && !peer.IsCode(err, wire.CodeUnknownRoom):
 		// Nobody owns the partition, or nobody answers: asked again.
@@ -246,7 +249,6 @@ func (c *commands) askFor(ctx context.Context, p *pending) {
 func (c *commands) unknown(p *pending) {
 	p.unknown++
 	if p.unknown < unknownAnswers || c.pending[p.id] != p {
-		p.askAt = time.Now().Add(answerPatience / 4)
 		return
 	}
 	p.unknown, p.logged = 0, false

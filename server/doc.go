@@ -6,7 +6,8 @@
 // of it, and gives it to members. The authority over rooms is elsewhere: the edge meets it
 // as bytes on NATS subjects (package wire), and never imports it.
 //
-// Goroutines: one reads each connection; one runs each followed room; a player with
+// Goroutines: one reads each connection; one runs each followed room, beside the two of its
+// subscriptions; a player with
 // commands or chat lines on their way has one for each; one wheel keeps the timers of all
 // connections; and one each looks after commands without an answer, stored sessions,
 // session events, the heartbeat, the directory, the sanctions and the NATS connection. Questions to

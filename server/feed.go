@@ -23,9 +23,9 @@ const (
 	refreshEvery = time.Second
 	// earlyUpdates bounds the updates that wait for those before them.
 	earlyUpdates = 512
-	// feedBuffer bounds the messages that wait for the feed; NATS drops what is
-	// beyond, which is a gap like any other.
-	feedBuffer = 256
+	// feedBuffer is between a subscription and the feed. Bursts wait in the subscription, whose
+	// bound (tens of thousands) is that of the NATS client; what is beyond it is lost, and a gap like any other.
+	feedBuffer = 64
 	// quiet is after how long a silence a room is asked whether something was missed: without a
 	// message behind it a lost one is not noticed.
 	quiet = 5 * time.Second
@@ -173,7 +173,12 @@ func earlier(a, b time.Time) time.Time {
 func (f *feed) subscribe(ctx context.Context) []*nats.Subscription {
 	var subs []*nats.Subscription
 	for _, subject := range []string{wire.OutSubject(f.partition, f.room), wire.ChatOutSubject(f.room)} {
-		s, err := f.g.cfg.Conn.ChanSubscribe(subject, f.messages)
+		s, err := f.g.cfg.Conn.Subscribe(subject, func(m *nats.Msg) {
+			select {
+			case f.messages <- m:
+			case <-ctx.Done():
+			}
+		})
 		if err != nil { // the connection is closed: so is the gateway, soon
 			f.g.cfg.Log.Error("a room cannot be followed", "room", f.room, "err", err)
 			continue

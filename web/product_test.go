@@ -199,7 +199,7 @@ func (p *product) playRound() {
 func (p *product) phone() {
 	b := newTab(p.t, 390, 844)
 	b.do("open the page", chromedp.Navigate(p.play+"#quick"))
-	b.until("a flight", `document.querySelector('#stage').dataset.phase === 'flying'`)
+	b.until("a flight", `parseFloat(document.querySelector('#readout-value').textContent) >= 1.1 && document.querySelector('#stage').dataset.phase === 'flying'`)
 	p.picture(b, "phone-flying")
 	b.until("bets", `document.querySelector('#stage').dataset.phase === 'betting'`)
 	p.picture(b, "phone-betting")

@@ -265,7 +265,8 @@ func (c *client) read() {
 	defer close(c.in)
 	for {
 		c.reading.Lock()
-		c.reading.Unlock() //lint:ignore SA2001 it waits while a test holds it
+		//lint:ignore SA2001 it waits while a test holds it
+		c.reading.Unlock()
 		_, b, err := c.ws.Read(context.Background())
 		if err != nil {
 			e := websocket.CloseError{Code: websocket.CloseStatus(err), Reason: err.Error()}

@@ -14,8 +14,8 @@ func (c *client) command(key, op, args string) {
 	c.send(`{"type":"cmd","room":"lobby","key":%q,"op":%q,"round":17,"args":%s}`, key, op, args)
 }
 
-// P4.1, P4.2: a command stands in the log as its player's, and its answer comes
-// back byte for byte.
+// P4.1, P4.2, P4.8: a command stands in the log as its player's, without any time of the
+// client's, and its answer comes back byte for byte.
 func TestCommand(t *testing.T) {
 	w, _, g := lobby(t)
 	c, other := g.player("ann"), g.player("bob")
@@ -35,7 +35,7 @@ func TestCommand(t *testing.T) {
 	other.want("nobody else hears of it", wire.TypePong)
 }
 
-// P4.2: refusals of the room are passed on.
+// P4.2, P4.7: refusals of the room are passed on.
 func TestCommandRefused(t *testing.T) {
 	w, _, g := lobby(t)
 	w.owner.judge = func(string, wire.Command) (json.RawMessage, *wire.Error) {
@@ -138,6 +138,27 @@ func TestAnswerThatWasNotKept(t *testing.T) {
 	})
 }
 
+// P4.4, P4.5: a client that lost its connection before the answer sends the same
+// command again and gets it; it was done once.
+func TestCommandAfterReconnect(t *testing.T) {
+	w, _, g := lobby(t)
+	w.owner.locked(func() { w.owner.mute = true })
+	c := g.player("ann")
+	c.join("lobby")
+	c.command("k", "bet", `{}`)
+	eventually(t, "it is in the log", func() bool { return w.owner.records() == 1 })
+	_ = c.ws.CloseNow()
+	again := g.player("ann")
+	again.join("lobby")
+	again.command("k", "bet", `{}`)
+	if a := again.want("the answer", wire.TypeAnswer); !a.is("ok") {
+		t.Fatal(a.text)
+	}
+	if n := w.owner.records(); n != 1 {
+		t.Errorf("%d records", n)
+	}
+}
+
 // P4.6: sixteen commands wait, the seventeenth is busy; an answer makes room.
 func TestBusy(t *testing.T) {
 	w, _, g := lobby(t)
@@ -185,7 +206,7 @@ func TestCashier(t *testing.T) {
 	}
 }
 
-// P5.1, P5.2, P5.3: lines are stored, come to everybody in order, and to who joins
+// P5.1, P5.2, P5.3, P5.4: lines are stored, come to everybody in order, and to who joins
 // later; too many, and those of the muted, are refused.
 func TestChat(t *testing.T) {
 	w, _, g := lobby(t)

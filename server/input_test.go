@@ -35,28 +35,19 @@ func (v *witness) sawNothing() {
 	}
 }
 
-// Bad input is answered as documented, and nobody else notices: P1.2, P1.3, P1.6,
-// P2.1, P2.2, P2.3, P2.6, P3.9, P4.6, P5.2.
-func TestBadInput(t *testing.T) {
-	w := newWorld(t)
-	r := w.owner.create("lobby")
-	for i := range wire.MaxRoomsPerSession {
-		w.owner.create(fmt.Sprintf("room-%d", i))
-	}
-	g := w.gateway()
-	g.knows("lobby")
-	g.knows(fmt.Sprintf("room-%d", wire.MaxRoomsPerSession-1))
-	watching := w.witness(g, r)
-	long := strings.Repeat("x", 600)
+// badInput is something that a client should not send, and what it gets for it.
+type badInput struct {
+	name  string
+	raw   bool // without hello before
+	join  bool // of the lobby before
+	send  string
+	code  wire.Code
+	close wire.CloseCode
+}
 
-	for i, c := range []struct {
-		name  string
-		raw   bool // without hello before
-		join  bool // of the lobby before
-		send  string
-		code  wire.Code
-		close wire.CloseCode
-	}{
+func badInputs() []badInput {
+	long := strings.Repeat("x", 600)
+	return []badInput{
 		{name: "P1.2 not JSON", send: `{"type":`, code: wire.CodeBadMessage},
 		{name: "P1.2 no object", send: `[1]`, code: wire.CodeBadMessage},
 		{name: "P1.2 null", send: `null`, code: wire.CodeBadMessage},
@@ -99,7 +90,23 @@ func TestBadInput(t *testing.T) {
 		{name: "P5.2 no text", join: true, send: `{"type":"chat","id":1,"room":"lobby","text":""}`, code: wire.CodeBadText},
 		{name: "P5.2 a control character", join: true, send: `{"type":"chat","id":1,"room":"lobby","text":"a\u0007b"}`, code: wire.CodeBadText},
 		{name: "P5.2 too long", join: true, send: `{"type":"chat","id":1,"room":"lobby","text":"` + strings.Repeat("x", 281) + `"}`, code: wire.CodeBadText},
-	} {
+	}
+}
+
+// Bad input is answered as documented, and nobody else notices: P1.2, P1.3, P1.6,
+// P2.1, P2.2, P2.3, P2.6, P3.9, P4.6, P5.2.
+func TestBadInput(t *testing.T) {
+	w := newWorld(t)
+	r := w.owner.create("lobby")
+	for i := range wire.MaxRoomsPerSession {
+		w.owner.create(fmt.Sprintf("room-%d", i))
+	}
+	g := w.gateway()
+	g.knows("lobby")
+	g.knows(fmt.Sprintf("room-%d", wire.MaxRoomsPerSession-1))
+	watching := w.witness(g, r)
+
+	for i, c := range badInputs() {
 		t.Run(c.name, func(t *testing.T) {
 			p := g.dial()
 			p.t = t
@@ -287,4 +294,14 @@ func TestTooManyRooms(t *testing.T) {
 		t.Fatal(o.text)
 	}
 	c.join("room-3") // again is leaving and joining
+}
+
+// P1.5: a token in the URL or a cookie says nothing.
+func TestIdentityIsInHello(t *testing.T) {
+	g := newWorld(t).gateway()
+	g.http.URL += "/ws?token=" + token(t, "ann") + "&x="
+	c, _ := g.tryDial(http.Header{"Cookie": {"token=" + token(t, "ann")}, "Authorization": {"Bearer " + token(t, "ann")}}, http.DefaultClient)
+	c.send(`{"type":"join","room":"lobby"}`)
+	c.wantError("nobody said hello", wire.CodeHelloExpected)
+	c.wantClose("nobody said hello", wire.CloseBadRequest)
 }

@@ -6,7 +6,7 @@ import (
 	"tickcast/wire"
 )
 
-// P1.1, P2.2, P2.5, P2.7, P3.1, P3.2, P3.3, P3.5, P3.7, P3.11.
+// P1.1, P1.7, P2.2, P2.5, P2.7, P3.1, P3.2, P3.3, P3.5, P3.7, P3.11.
 func TestPlayerJoinsAndFollows(t *testing.T) {
 	w := newWorld(t)
 	r := w.owner.create("lobby")
@@ -29,7 +29,7 @@ func TestPlayerJoinsAndFollows(t *testing.T) {
 	joined := c.join("lobby")
 	p := joined.sub("position")
 	if joined.is("recovered") || p.num("seq") != 3 || p.str("log") != "log-lobby" || joined.sub("snapshot").num("n") != 3 ||
-		joined.sub("you").text != `{"bets":[]}` || joined.text == "" || joined.num("players") != 1 || string(joined.fields["chat"]) != "[]" {
+		joined.sub("you").text != `{"bets":[]}` || joined.num("t") != 60_000 || joined.num("players") != 1 || string(joined.fields["chat"]) != "[]" {
 		t.Fatalf("joined: %s", joined.text)
 	}
 	body := w.owner.update(r, false)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"tickcast/bus"
 	"tickcast/wire"
 )
 
@@ -104,7 +105,7 @@ func (f *feed) readBatch(ctx context.Context, from, to uint64, apply func(Record
 		if m.Sequence != from {
 			return from, fmt.Errorf("%s has record %d where %d was expected", f.name, m.Sequence, from)
 		}
-		rec, err := parseRecord(m.Subject, m.Sequence, m.Time.UnixNano(), m.Data)
+		rec, err := f.parse(m)
 		if err != nil {
 			return from, err
 		}
@@ -135,26 +136,42 @@ func (f *feed) at(ctx context.Context, seq uint64) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read record %d of %s: %w", seq, f.name, err)
 	}
-	rec, err := parseRecord(m.Subject, m.Sequence, m.Time.UnixNano(), m.Data)
+	rec, err := f.parse(m)
 	if err != nil {
 		return nil, err
 	}
 	return &rec, nil
 }
 
+func (f *feed) parse(m *jetstream.RawStreamMsg) (Record, error) {
+	rec, err := parseRecord(m.Subject, m.Sequence, m.Time.UnixNano(), m.Data)
+	rec.Forged = !bus.Genuine(f.name, m.Header)
+	return rec, err
+}
+
 var errFeedMessage = errors.New("room: a message on the feed is not a republished record")
 
 // parseLive reads a republished record.
-func parseLive(m *nats.Msg) (Record, error) {
-	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+func (f *feed) parseLive(m *nats.Msg) (Record, error) {
+	// The last value is the server's own: a forged record brings some of its own.
+	seq, err := strconv.ParseUint(last(m.Header["Nats-Sequence"]), 10, 64)
 	if err != nil {
 		return Record{}, errFeedMessage
 	}
-	ts, err := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
+	ts, err := time.Parse(time.RFC3339Nano, last(m.Header["Nats-Time-Stamp"]))
 	if err != nil {
 		return Record{}, errFeedMessage
 	}
-	return parseRecord(m.Header.Get("Nats-Subject"), seq, ts.UnixNano(), m.Data)
+	rec, err := parseRecord(last(m.Header["Nats-Subject"]), seq, ts.UnixNano(), m.Data)
+	rec.Forged = !bus.Genuine(f.name, m.Header)
+	return rec, err
+}
+
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 func parseRecord(subject string, seq uint64, unixNano int64, data []byte) (Record, error) {

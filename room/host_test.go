@@ -371,3 +371,33 @@ func TestAHostWithAnotherSecretIsNoCandidate(t *testing.T) {
 		t.Fatal("it owns a room whose seeds it cannot know")
 	}
 }
+
+// TestAForgedClaimDoesNoHarm has a gateway's user make JetStream answer to the
+// subject of claims, which no permission forbids. The record stands in the log and
+// fences the owner, who must claim again behind it.
+func TestAForgedClaimDoesNoHarm(t *testing.T) {
+	s := newStage(t, 1)
+	h := s.host("one", true)
+	s.create("derby", "race", fastRace)
+	s.eventually("rounds", func() bool { return s.updatesOf("derby") > 5 })
+	js, err := jetstream.New(s.gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), wire.ChatSubject("derby"), game.Encode(wire.Claim{Node: "evil"})); err != nil {
+		t.Fatal(err)
+	}
+	before := h.Partitions()[0].Epoch
+	if err := s.gateway.PublishRequest("$JS.API.DIRECT.GET."+wire.StreamChat, wire.ClaimSubject(0), []byte(`{"seq":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the owner claimed again", func() bool { return h.Partitions()[0].Epoch > before && h.owned() == 1 })
+	have := 0
+	s.eventually("rounds go on", func() bool {
+		if have == 0 {
+			have = s.updatesOf("derby")
+		}
+		return s.updatesOf("derby") > have+10
+	})
+	s.wantWhole("derby")
+}

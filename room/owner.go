@@ -29,7 +29,7 @@ func (r *replica) tryClaim(ctx context.Context, seen uint64) {
 	defer cancel()
 	ack, err := r.js.Publish(claimCtx, wire.ClaimSubject(r.id),
 		game.Encode(wire.Claim{Node: r.host.cfg.Node, Binary: r.host.cfg.Version, Replaces: seen}),
-		jetstream.WithExpectLastSequenceForSubject(seen, wire.ClaimSubject(r.id)), jetstream.WithRetryAttempts(0))
+		jetstream.WithExpectLastSequenceForSubject(r.part.lastOnClaimSubject(seen), wire.ClaimSubject(r.id)), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		r.metrics.claims.WithLabelValues("refused").Inc()
 		r.log.Debug("claim refused", "seen", seen, "err", err)

@@ -29,6 +29,7 @@ type Partition struct {
 	clock   clock
 	epoch   uint64 // sequence of the newest claim
 	owner   string // node of the newest claim
+	forged  uint64 // sequence of the newest forged record on the claim's subject
 	last    Place
 	rooms   map[string]*roomState
 	wakes   wakeHeap
@@ -137,13 +138,9 @@ func (p *Partition) Apply(rec Record, out *Output) error {
 	if rec.Seq != p.last.Seq+1 {
 		return fmt.Errorf("fold partition %d: record %d after %d", p.cfg.ID, rec.Seq, p.last.Seq)
 	}
-	var evt wire.OwnerRecord
-	byOwner := rec.Kind == wire.KindClaim
-	if rec.Kind == wire.KindOwner {
-		if err := json.Unmarshal(rec.Data, &evt); err != nil {
-			return fmt.Errorf("fold partition %d: owner record %d: %w", p.cfg.ID, rec.Seq, err)
-		}
-		byOwner = evt.Epoch == p.epoch
+	evt, byOwner, err := p.authority(rec)
+	if err != nil {
+		return err
 	}
 	p.clock.advance(rec.Time, byOwner)
 	p.byOwner = byOwner
@@ -156,6 +153,33 @@ func (p *Partition) Apply(rec Record, out *Output) error {
 	p.settle(at)
 	p.digests.note(p)
 	return nil
+}
+
+// authority decides whether a record is the owner's, and decodes it if it is an
+// owner record.
+func (p *Partition) authority(rec Record) (evt wire.OwnerRecord, byOwner bool, err error) {
+	switch {
+	case rec.Forged && rec.Kind == wire.KindClaim:
+		p.forged = rec.Seq
+	case rec.Forged:
+	case rec.Kind == wire.KindClaim:
+		byOwner = true
+	case rec.Kind == wire.KindOwner:
+		if err = json.Unmarshal(rec.Data, &evt); err != nil {
+			return evt, false, fmt.Errorf("fold partition %d: owner record %d: %w", p.cfg.ID, rec.Seq, err)
+		}
+		byOwner = evt.Epoch == p.epoch
+	}
+	return evt, byOwner, nil
+}
+
+// lastOnClaimSubject is what a claim must expect: the epoch seen dead, unless a
+// forged record stands behind it.
+func (p *Partition) lastOnClaimSubject(seen uint64) uint64 {
+	if p.forged > seen && seen == p.epoch {
+		return p.forged
+	}
+	return seen
 }
 
 // advanceTimers lets every room meet what the clock has passed, in order.
@@ -176,6 +200,9 @@ func (p *Partition) advanceTimers(at game.At) {
 }
 
 func (p *Partition) dispatch(at game.At, rec Record, evt wire.OwnerRecord, byOwner bool) error {
+	if rec.Forged {
+		return nil
+	}
 	switch rec.Kind {
 	case wire.KindCommand:
 		p.command(at, rec)

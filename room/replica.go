@@ -172,7 +172,7 @@ func (r *replica) loop(ctx context.Context) {
 
 // record folds a live record, and what the feed lost before it.
 func (r *replica) record(ctx context.Context, m *nats.Msg) {
-	rec, err := parseLive(m)
+	rec, err := r.feed.parseLive(m)
 	if err != nil {
 		r.metrics.feedDrops.Inc()
 		return
@@ -218,7 +218,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 	if rec.Kind == wire.KindOwner && !r.knows(ctx, r.out.Touched) {
 		return
 	}
-	if rec.Kind == wire.KindClaim {
+	if rec.Kind == wire.KindClaim && !rec.Forged {
 		r.claimed(ctx, now)
 	}
 	if r.speaking {

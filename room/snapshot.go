@@ -26,6 +26,7 @@ type savedPartition struct {
 	Clock     clock               `json:"clock"`
 	Epoch     uint64              `json:"epoch"`
 	Owner     string              `json:"owner"`
+	Forged    uint64              `json:"forged,omitempty"`
 	Stated    uint64              `json:"stated"`
 	Rooms     []savedRoom         `json:"rooms"`
 	Pending   []wire.Booking      `json:"pending"`
@@ -58,7 +59,7 @@ type savedActionAnswer struct {
 func (p *Partition) Snapshot() []byte {
 	s := savedPartition{
 		Version: snapshotVersion, Partition: p.cfg.ID, Created: p.cfg.Created, Last: p.last, Clock: p.clock,
-		Epoch: p.epoch, Owner: p.owner, Stated: p.digests.stated, Pending: p.pending.list(),
+		Epoch: p.epoch, Owner: p.owner, Forged: p.forged, Stated: p.digests.stated, Pending: p.pending.list(),
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.rooms)) {
 		r := p.rooms[id]
@@ -87,7 +88,8 @@ func RestorePartition(cfg PartitionConfig, snapshot []byte) (*Partition, error) 
 		return nil, fmt.Errorf("restore partition %d: the snapshot is of another log", cfg.ID)
 	}
 	p := newPartition(cfg)
-	p.clock, p.last, p.epoch, p.owner, p.digests.stated = s.Clock, s.Last, s.Epoch, s.Owner, s.Stated
+	p.clock, p.last, p.epoch, p.owner = s.Clock, s.Last, s.Epoch, s.Owner
+	p.forged, p.digests.stated = s.Forged, s.Stated
 	for _, b := range s.Pending {
 		p.pending.add(b)
 	}

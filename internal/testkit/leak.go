@@ -13,26 +13,35 @@ import (
 	"strings"
 )
 
-// Secret is what must not leave a process before a round has crashed.
+// Unusual is the least crash point that is searched for in binary: smaller numbers
+// stand in any binary protocol by chance, as lengths and counts.
+const Unusual = 1 << 16
+
+// Secret is what must not leave a process before a round has crashed. What is zero is
+// not searched for.
 type Secret struct {
-	Seed  [32]byte
-	Centi int64 // the crash point; choose rounds in which it is unusual: 65,536 or more
+	Seed [32]byte
+	// Centi is the crash point. Under Unusual it is found in text only, where it
+	// stands for itself: not in a word, nor where protocols write lengths.
+	Centi int64
 	End   int64 // game time of the crash, ns
 }
 
 // form is one way in which a secret may be written.
 type form struct {
-	name   string
-	bytes  []byte
-	digits bool // matches only where no digit precedes or follows
+	name  string
+	bytes []byte
+	where func(b []byte, i, end int) bool // nil: anywhere
 }
 
 // Find lists the ways in which the secret is written in b, by name: raw, hex, base64
-// at every alignment, decimal and varint, in either byte order.
+// at every alignment, decimal and varint, in either byte order. What stands in b as
+// base64, a field of bytes in JSON for instance, is decoded and searched too.
 func (s Secret) Find(b []byte) []string {
 	var found []string
+	texts := unwrapped(b)
 	for _, f := range s.forms() {
-		if f.in(b) {
+		if slices.ContainsFunc(texts, f.in) {
 			found = append(found, f.name)
 		}
 	}
@@ -40,32 +49,51 @@ func (s Secret) Find(b []byte) []string {
 }
 
 func (s Secret) forms() []form {
-	fs := seedForms(s.Seed)
-	fs = append(fs, numberForms("crash point", s.Centi)...)
-	fs = append(fs, numberForms("end in ns", s.End)...)
-	fs = append(fs, numberForms("end in µs", s.End/1000)...)
-	text := fmt.Sprintf("%d.%02d", s.Centi/100, s.Centi%100)
+	var fs []form
+	if s.Seed != [32]byte{} {
+		fs = append(fs, seedForms(s.Seed)...)
+	}
+	if s.End != 0 {
+		fs = append(fs, numberForms("end in ns", s.End)...)
+		fs = append(fs, numberForms("end in µs", s.End/1000)...)
+	}
+	if s.Centi != 0 {
+		fs = append(fs, s.pointForms()...)
+	}
+	return fs
+}
+
+func (s Secret) pointForms() []form {
+	text := fmt.Appendf(nil, "%d.%02d", s.Centi/100, s.Centi%100)
 	bits := binary.BigEndian.AppendUint64(nil, math.Float64bits(float64(s.Centi)/100))
+	where := wholeNumber
+	var fs []form
+	if s.Centi < Unusual {
+		where = wholeValue
+		fs = append(fs, form{"crash point, decimal", []byte(strconv.FormatInt(s.Centi, 10)), where})
+	} else {
+		fs = numberForms("crash point", s.Centi)
+	}
 	return append(fs,
-		form{"crash point as text", []byte(text), true},
-		form{"crash point as float, big endian", bits, false},
-		form{"crash point as float, little endian", reversed(bits), false})
+		form{"crash point as text", text, where},
+		form{"crash point as float, big endian", bits, nil},
+		form{"crash point as float, little endian", reversed(bits), nil})
 }
 
 func seedForms(seed [32]byte) []form {
 	var fs []form
 	for order, raw := range map[string][]byte{"": seed[:], ", reversed": reversed(seed[:])} {
 		fs = append(fs,
-			form{"seed, raw" + order, raw, false},
-			form{"seed, hex" + order, []byte(hex.EncodeToString(raw)), false},
-			form{"seed, upper hex" + order, []byte(strings.ToUpper(hex.EncodeToString(raw))), false},
-			form{"seed, decimal" + order, []byte(new(big.Int).SetBytes(raw).String()), true},
+			form{"seed, raw" + order, raw, nil},
+			form{"seed, hex" + order, []byte(hex.EncodeToString(raw)), nil},
+			form{"seed, upper hex" + order, []byte(strings.ToUpper(hex.EncodeToString(raw))), nil},
+			form{"seed, decimal" + order, []byte(new(big.Int).SetBytes(raw).String()), wholeNumber},
 			// Half of it is as bad: the rest of a seed in two frames must not hide it.
-			form{"half a seed, raw" + order, raw[:16], false},
-			form{"half a seed, hex" + order, []byte(hex.EncodeToString(raw[:16])), false})
+			form{"half a seed, raw" + order, raw[:16], nil},
+			form{"half a seed, hex" + order, []byte(hex.EncodeToString(raw[:16])), nil})
 		for shift := range 3 {
-			fs = append(fs, form{fmt.Sprintf("seed, base64 at %d%s", shift, order), base64At(raw, shift, base64.RawStdEncoding), false})
-			fs = append(fs, form{fmt.Sprintf("seed, base64url at %d%s", shift, order), base64At(raw, shift, base64.RawURLEncoding), false})
+			fs = append(fs, form{fmt.Sprintf("seed, base64 at %d%s", shift, order), base64At(raw, shift, base64.RawStdEncoding), nil})
+			fs = append(fs, form{fmt.Sprintf("seed, base64url at %d%s", shift, order), base64At(raw, shift, base64.RawURLEncoding), nil})
 		}
 	}
 	return fs
@@ -85,34 +113,91 @@ func base64At(raw []byte, shift int, e *base64.Encoding) []byte {
 func numberForms(name string, n int64) []form {
 	be8 := binary.BigEndian.AppendUint64(nil, uint64(n))
 	fs := []form{
-		{name + ", decimal", []byte(strconv.FormatInt(n, 10)), true},
-		{name + ", big endian", be8, false},
-		{name + ", little endian", reversed(be8), false},
+		{name + ", decimal", []byte(strconv.FormatInt(n, 10)), wholeNumber},
+		{name + ", big endian", be8, nil},
+		{name + ", little endian", reversed(be8), nil},
 	}
 	if n <= math.MaxUint32 {
-		return append(fs, form{name + ", 32 bits big endian", be8[4:], false}, form{name + ", 32 bits little endian", reversed(be8[4:]), false})
+		return append(fs, form{name + ", 32 bits big endian", be8[4:], nil}, form{name + ", 32 bits little endian", reversed(be8[4:]), nil})
 	}
 	// Short varints are found in any noise; one of four bytes and more is a finding.
 	return append(fs,
-		form{name + ", varint", binary.AppendUvarint(nil, uint64(n)), false},
-		form{name + ", zigzag varint", binary.AppendVarint(nil, n), false})
+		form{name + ", varint", binary.AppendUvarint(nil, uint64(n)), nil},
+		form{name + ", zigzag varint", binary.AppendVarint(nil, n), nil})
 }
 
 func (f form) in(b []byte) bool {
-	if !f.digits {
-		return bytes.Contains(b, f.bytes)
-	}
-	for {
-		i := bytes.Index(b, f.bytes)
+	for from := 0; ; {
+		i := bytes.Index(b[from:], f.bytes)
 		if i < 0 {
 			return false
 		}
-		end := i + len(f.bytes)
-		if (i == 0 || !isDigit(b[i-1])) && (end == len(b) || !isDigit(b[end])) {
+		i += from
+		if f.where == nil || f.where(b, i, i+len(f.bytes)) {
 			return true
 		}
-		b = b[i+1:]
+		from = i + 1
 	}
+}
+
+// wholeNumber: no digit precedes or follows.
+func wholeNumber(b []byte, i, end int) bool {
+	return (i == 0 || !isDigit(b[i-1])) && (end == len(b) || !isDigit(b[end]))
+}
+
+// wholeValue: it is no part of a word, a path, a fraction or base64, and no length
+// of a NATS message or a Redis string, which end their line with \r\n.
+func wholeValue(b []byte, i, end int) bool {
+	if i > 0 && (isBase64(b[i-1]) || b[i-1] == '.') {
+		return false
+	}
+	rest := b[end:]
+	if len(rest) > 0 && rest[0] == 'x' { // as multipliers are printed
+		rest = rest[1:]
+	}
+	return !bytes.HasPrefix(rest, []byte("\r\n")) && (len(rest) == 0 || !isBase64(rest[0]))
+}
+
+// minWrapped is the least length of base64 that is decoded: shorter runs are words.
+const minWrapped = 24
+
+// unwrapped is b, and all that stands in it as base64, decoded again and again.
+func unwrapped(b []byte) [][]byte {
+	texts := [][]byte{b}
+	for start := 0; start < len(b); start++ {
+		end := start
+		for end < len(b) && isBase64(b[end]) {
+			end++
+		}
+		if end-start >= minWrapped {
+			texts = append(texts, unwrapped(decoded(b[start:end]))...)
+		}
+		start = end
+	}
+	return texts
+}
+
+// decoded is what a run of characters of base64, of either alphabet, stands for.
+func decoded(run []byte) []byte {
+	if len(run)%4 == 1 { // six bits are no byte
+		run = run[:len(run)-1]
+	}
+	std := bytes.Map(func(r rune) rune {
+		switch r {
+		case '-':
+			return '+'
+		case '_':
+			return '/'
+		}
+		return r
+	}, run)
+	out := make([]byte, base64.RawStdEncoding.DecodedLen(len(std)))
+	n, _ := base64.RawStdEncoding.Decode(out, std) // every character is of the alphabet
+	return out[:n]
+}
+
+func isBase64(c byte) bool {
+	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '+' || c == '/' || c == '-' || c == '_'
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

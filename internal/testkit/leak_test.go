@@ -37,3 +37,39 @@ func TestSecretIsFoundInEveryForm(t *testing.T) {
 		}
 	}
 }
+
+// TestUsualCrashPoint wants a crash point that other numbers may equal found where it
+// stands for itself.
+func TestUsualCrashPoint(t *testing.T) {
+	s := Secret{Centi: 1097}
+	wrapped, _ := json.Marshal([]byte(`{"phase":"flying","centi":1097,"start":12}`))
+	for why, b := range map[string]string{
+		"JSON":         `{"centi":1097}`,
+		"list":         `[1,1097,2]`,
+		"string":       `"1097"`,
+		"log":          "level=DEBUG msg=flight point=1097 room=lobby",
+		"gauge":        "tickcast_point 1097\n",
+		"text":         "at 10.97",
+		"multiplier":   "at 10.97x\n",
+		"base64":       string(wrapped),
+		"base64 twice": base64.URLEncoding.EncodeToString(wrapped),
+		"behind one":   "$1097\r\n{\"centi\":1097}",
+	} {
+		if len(s.Find([]byte(b))) == 0 {
+			t.Errorf("%s: not found in %q", why, b)
+		}
+	}
+	for why, b := range map[string]string{
+		"length in Redis":  "$1097\r\nabc",
+		"length in NATS":   "MSG a.b 7 1097\r\nabc",
+		"fraction":         "10:00:00.1097 took=2.1097s",
+		"ack":              "$JS.ACK.P.c.1.1097.1097.9",
+		"word":             `"a1097","1097c","x-1097"`,
+		"longer":           "11097 10971 110.97 10.971",
+		"an integer of PG": "\x00\x00\x00\x00\x00\x00\x04\x49",
+	} {
+		if f := s.Find([]byte(b)); len(f) > 0 {
+			t.Errorf("%s: found %v in %q", why, f, b)
+		}
+	}
+}

@@ -370,7 +370,9 @@ func TestPrivateMessages(t *testing.T) {
 // P3.10: a client that does not read is told what it misses and gets a snapshot;
 // the others notice nothing.
 func TestSlowClient(t *testing.T) {
-	w, r, g := lobby(t, func(c *server.Config) { c.Fanout.SendBuffer, c.Fanout.RingBytes = 4096, 1<<20 })
+	w, r, g := lobby(t, func(c *server.Config) {
+		c.Fanout.SendBuffer, c.Fanout.RingBytes, c.Fanout.StallTimeout = 4096, 1<<20, time.Minute
+	})
 	slow, _ := g.tryDial(nil, narrow)
 	slow.hello(token(t, "slow"), "")
 	fast := g.player("fast")
@@ -380,7 +382,7 @@ func TestSlowClient(t *testing.T) {
 	slow.reading.Lock()
 	resume := sync.OnceFunc(slow.reading.Unlock)
 	t.Cleanup(resume)
-	for seq := uint64(1); seq <= 600; seq++ {
+	for seq := uint64(1); seq <= 304; seq++ {
 		w.owner.update(r, false)
 		if seq%8 == 0 {
 			fast.wantUpdates("the fast one gets all", r, seq-7, seq)
@@ -388,12 +390,12 @@ func TestSlowClient(t *testing.T) {
 	}
 	resume()
 	skip := slow.until("what was skipped", wire.TypeSkip)
-	if skip.str("room") != "lobby" || skip.num("from") < 1 || skip.num("to") < skip.num("from") || skip.num("to") > 600 {
+	if skip.str("room") != "lobby" || skip.num("from") < 1 || skip.num("to") < skip.num("from") || skip.num("to") > 304 {
 		t.Fatal(skip.text)
 	}
 	o := slow.until("the snapshot", wire.TypeJoined)
 	if o.has("id") || o.is("recovered") || o.sub("position").num("seq") < skip.num("to") {
 		t.Fatalf("joined: %s", o.text)
 	}
-	slow.wantUpdates("the rest", r, uint64(o.sub("position").num("seq"))+1, 600)
+	slow.wantUpdates("the rest", r, uint64(o.sub("position").num("seq"))+1, 304)
 }

@@ -64,3 +64,15 @@ func TestKeylessKeepsTheNewest(t *testing.T) {
 		t.Fatal("of a player's keyless commands not just the newest is kept")
 	}
 }
+
+func TestRepliesFitAMessage(t *testing.T) {
+	records := []wire.OutRecord{{Seq: 1, Message: make([]byte, 300)}, {Seq: 2, Message: make([]byte, 300)}, {Seq: 3, Message: make([]byte, 300)}}
+	for limit, want := range map[int]int{100: 1, 299: 1, 600: 2, 900: 3, 5000: 3} {
+		if got := len(firstBytes(records, limit)); got != want {
+			t.Errorf("%d of 3 records of 300 bytes in %d bytes, want %d", got, limit, want)
+		}
+	}
+	if firstBytes(nil, 10) != nil {
+		t.Error("nothing became something")
+	}
+}

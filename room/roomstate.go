@@ -20,6 +20,9 @@ const (
 	// again: ten seconds of the fastest room.
 	ringUpdates = 500
 	ringBytes   = 1 << 20
+	// maxSinceBytes bounds the updates in one reply, which grow by a third on the way
+	// and must fit a NATS message of 1 MiB.
+	maxSinceBytes = 512 << 10
 
 	statePaused = "paused"
 	stateClosed = "closed"
@@ -202,7 +205,7 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 	case wire.AskSince:
 		var whole bool
 		reply.Updates, whole = r.ring.since(a.Seq, r.seq)
-		reply.Lost = !whole
+		reply.Updates, reply.Lost = firstBytes(reply.Updates, maxSinceBytes), !whole
 	case wire.AskYou:
 		reply.You = map[string]json.RawMessage{}
 		for _, player := range a.Players[:min(len(a.Players), wire.MaxAskPlayers)] {
@@ -216,6 +219,18 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 		return wire.AskReply{Error: wire.Errorf(wire.CodeUnknownOp, "unknown op %q", a.Op)}
 	}
 	return reply
+}
+
+// firstBytes is as many of the records as fit the limit, but at least one: who
+// asks goes on asking behind the last.
+func firstBytes(records []wire.OutRecord, limit int) []wire.OutRecord {
+	bytes := 0
+	for i, r := range records {
+		if bytes += len(r.Message); bytes > limit && i > 0 {
+			return records[:i]
+		}
+	}
+	return records
 }
 
 func (r *roomState) askAnswer(a wire.Ask) (answer json.RawMessage, pending bool) {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/cache"
 	"tickcast/internal/testkit"
 	"tickcast/room/cashier"
 	"tickcast/room/crash"
@@ -32,6 +33,7 @@ type stage struct {
 	partitions int
 	gateway    *nats.Conn
 	operator   *nats.Conn
+	cache      *cache.Client // nil until there is a host
 
 	mu       sync.Mutex
 	updates  map[string]map[uint64]string // room to seq to bytes
@@ -243,6 +245,24 @@ func (s *stage) wantWhole(room string) {
 	}
 }
 
+// redis is the cache of the deployment, started with the first host.
+func (s *stage) redis() SnapshotStore {
+	s.t.Helper()
+	if s.cache != nil {
+		return s.cache
+	}
+	e, err := cache.StartEmbedded()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(e.Close)
+	if s.cache, err = cache.Open(e.URL()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = s.cache.Close() })
+	return s.cache
+}
+
 // hosted is a Host with a connection of its own.
 type hosted struct {
 	*Host
@@ -264,7 +284,7 @@ func (s *stage) hostWith(node string, alone bool, secret []byte) *hosted {
 	chains := crash.NewChains(secret, rand.NewChaCha8([32]byte{7}))
 	h, err := NewHost(HostConfig{
 		Node: node, Conn: nc, Kinds: []game.Kind{crash.New(chains), race.Kind{}}, Cashier: cashier.Kind{},
-		Partitions: s.partitions, Alone: alone, Log: testkit.Logger(s.t),
+		Partitions: s.partitions, Alone: alone, Log: testkit.Logger(s.t), Snapshots: s.redis(),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -400,4 +420,27 @@ func TestAForgedClaimDoesNoHarm(t *testing.T) {
 		return s.updatesOf("derby") > have+10
 	})
 	s.wantWhole("derby")
+}
+
+func TestASnapshotThatDoesNotFitTheLogIsReplaced(t *testing.T) {
+	s := newStage(t, 1)
+	store := s.redis()
+	for why, snapshot := range map[string][]byte{
+		"of another log": seal(NewPartition(PartitionConfig{Created: 1, Cashier: cashier.Kind{}}).Snapshot()),
+		"damaged":        []byte("no snapshot at all, but long enough to have a checksum"),
+	} {
+		if err := store.PutSnapshot(t.Context(), 0, 1<<40, snapshot); err != nil {
+			t.Fatal(err)
+		}
+		h := s.host("one", true)
+		s.eventually("it owns", func() bool { return h.owned() == 1 })
+		h.stop()
+		sealed, err := store.GetSnapshot(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := unseal(sealed); err != nil || len(b) == 0 {
+			t.Fatalf("a snapshot %s is still there: %v", why, err)
+		}
+	}
 }

@@ -23,6 +23,12 @@ type SnapshotStore interface {
 	GetSnapshot(ctx context.Context, partition int) ([]byte, error)
 }
 
+// snapshotDeleter is implemented by stores that keep the newest snapshot by its
+// sequence: one that does not fit the log would stand in the way of those that do.
+type snapshotDeleter interface {
+	DeleteSnapshot(ctx context.Context, partition int) error
+}
+
 // checkpoints is the SnapshotStore in the log's own storage, which survives the
 // loss of Redis.
 type checkpoints struct{ js jetstream.JetStream }
@@ -139,6 +145,9 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, f *feed) *Par
 		switch {
 		case err != nil:
 			k.log.Warn("snapshot not used", "store", name, "partition", cfg.ID, "err", err)
+			if d, ok := store.(snapshotDeleter); ok && ctx.Err() == nil {
+				_ = d.DeleteSnapshot(ctx, cfg.ID) // it only costs the next snapshots their place
+			}
 		case p != nil && p.last.Seq > best.last.Seq:
 			best = p
 		}

@@ -112,8 +112,25 @@ func (b *tab) do(why string, actions ...chromedp.Action[chromedp.Void]) {
 // until polls an expression of the page until it is true.
 func (b *tab) until(why, expression string) {
 	b.t.Helper()
-	run(b, why, chromedp.Poll[chromedp.Void](expression,
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](expression,
 		chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(20*time.Millisecond)))
+	if err != nil {
+		b.t.Fatalf("%s: %v; the page shows\n%s", why, err, b.shown())
+	}
+}
+
+// shown is the text of the page, for those who have to find out why a test failed.
+func (b *tab) shown() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+		`document.visibilityState + ' ' + JSON.stringify(document.querySelector('#stage')?.dataset ?? {}) + '\n' + document.body.innerText`))
+	if err != nil {
+		return err.Error()
+	}
+	return text
 }
 
 // eval evaluates an expression in a page and waits for it if it is a promise.

@@ -150,6 +150,7 @@ func (p *product) startRoom(b *tab) {
 	b.do("shorter rounds",
 		chromedp.SetValue(chromedp.CSS("#set-betting_ms"), "2.5"),
 		chromedp.SetValue(chromedp.CSS("#set-crashed_ms"), "1.5"),
+		chromedp.SetValue(chromedp.CSS("#set-cap"), "3"), // a flight can last a minute otherwise
 		chromedp.Focus(chromedp.CSS("#set-crashed_ms")))
 	p.picture(b, "console-settings")
 	b.do("save", submit("#set-crashed_ms"))

@@ -33,6 +33,8 @@ type stageRoom struct {
 	bets    map[string]*stageBet
 	taps    map[string]int64
 	history []map[string]any
+
+	full uint64 // update at which stage.played found everybody here, 0 for none
 }
 
 type stageBet struct {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,11 +17,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience bounds waits; swarms that pass do not wait so long.
+const patience = time.Minute
+
 // quick is a swarm for the stage, whose rounds last half a second.
 func quick(st *stage, bots int) Config {
 	return Config{
 		URLs: st.urls, Rooms: []string{"lobby"}, Bots: bots,
-		Duration: 3 * time.Second, Ramp: 200 * time.Millisecond, Settle: 5 * time.Second, Seed: 7,
+		Duration: 3 * time.Second, Ramp: 200 * time.Millisecond, Settle: patience, Seed: 7,
 		Behaviour: Behaviour{CashOutDelay: 60 * time.Millisecond, ReconnectEvery: time.Second, MakeBeforeBreak: 0.5, CancelProbability: 0.2, TapRate: 20},
 	}
 }
@@ -38,6 +43,89 @@ func run(t *testing.T, c Config) *Report {
 		}
 	})
 	return r
+}
+
+// runUntil lets a swarm play until it has shown enough, however long that takes
+// on a busy machine.
+func runUntil(t *testing.T, c Config, enough func(*swarm) bool) *Report {
+	t.Helper()
+	var progress bytes.Buffer
+	r := playUntil(t, c, &progress, enough)
+	if r == nil {
+		t.FailNow()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(progress.String())
+			_ = r.WriteText(t.Output())
+		}
+	})
+	return r
+}
+
+// playUntil is runUntil for any goroutine; without a swarm it returns nil.
+func playUntil(t *testing.T, c Config, progress io.Writer, enough func(*swarm) bool) *Report {
+	c.Duration = patience
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+		return nil
+	}
+	s, err := newSwarm(c.withDefaults())
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	ctx, stop := until(func() bool { return enough(s) })
+	defer stop()
+	return s.play(ctx, progress)
+}
+
+// until gives a context that ends when something is so, or at stop.
+func until(so func() bool) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer cancel()
+		poll := time.NewTicker(20 * time.Millisecond)
+		defer poll.Stop()
+		for !so() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-poll.C:
+			}
+		}
+	})
+	return ctx, func() { cancel(); wg.Wait() }
+}
+
+// allCompared reports whether updates of every room were seen by two bots.
+func (s *swarm) allCompared() bool {
+	all := s.check.all()
+	for _, st := range all {
+		st.mu.Lock()
+		n := st.compared
+		st.mu.Unlock()
+		if n == 0 {
+			return false
+		}
+	}
+	return len(all) == len(s.cfg.Rooms)
+}
+
+// allProven reports whether of every room a round has ended, and in crash a crash
+// point was recomputed and a seed was linked to the one before.
+func (s *swarm) allProven(game string) bool {
+	for _, st := range s.check.all() {
+		st.mu.Lock()
+		r := &st.rounds
+		proven := r.ended > 0 && (game == gameRace || r.chains.linked > 0 && r.chains.verified > 0)
+		st.mu.Unlock()
+		if !proven {
+			return false
+		}
+	}
+	return s.allCompared()
 }
 
 func (r *Report) check(name checkName) Check {
@@ -62,8 +150,10 @@ func TestHonestCrashPasses(t *testing.T) {
 	c := quick(st, 40)
 	c.Rooms, c.RoomsPerBot, c.Game = []string{"lobby", "den"}, 2, gameCrash
 	c.Behaviour.ChatRate = 60
-	c.JSONFile = filepath.Join(t.TempDir(), "report.json")
-	r := run(t, c)
+	r := runUntil(t, c, func(s *swarm) bool {
+		return s.now() > 3*time.Second && s.check.get(countRecovered) > 0 && s.check.get(countMoves) > 0 && s.check.get(countBreaks) > 0 &&
+			s.judged.Load() > 0 && s.chatLines.Load() > 0 && s.allProven(gameCrash)
+	})
 	wantPassed(t, r)
 	for name, n := range map[string]uint64{
 		countRecovered: r.Counts[countRecovered], countMoves: r.Counts[countMoves], countBreaks: r.Counts[countBreaks],
@@ -74,14 +164,6 @@ func TestHonestCrashPasses(t *testing.T) {
 			t.Errorf("an honest run shows no %s", name)
 		}
 	}
-	b, err := os.ReadFile(c.JSONFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read Report
-	if err := json.Unmarshal(b, &read); err != nil || !read.Passed() || read.Totals != r.Totals {
-		t.Errorf("the JSON report reads back as %+v, %v", read, err)
-	}
 }
 
 func TestHonestRacePasses(t *testing.T) {
@@ -89,7 +171,7 @@ func TestHonestRacePasses(t *testing.T) {
 	st := newStage(t, 2, map[string]string{"lobby": gameRace})
 	c := quick(st, 9)
 	c.Game, c.Secret = gameRace, st.secret
-	r := run(t, c)
+	r := runUntil(t, c, func(s *swarm) bool { return s.now() > 3*time.Second && s.judged.Load() > 0 && s.allProven(gameRace) })
 	wantPassed(t, r)
 	if r.Totals.Results == 0 || r.Rooms[0].Rounds == 0 {
 		t.Errorf("nothing was judged: %+v", r.Totals)
@@ -109,7 +191,7 @@ func TestBotsOfOnePlayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Tokens = []string{token}
-	r := run(t, c)
+	r := runUntil(t, c, func(s *swarm) bool { return s.now() > 3*time.Second && s.judged.Load() > 0 && s.allCompared() })
 	wantPassed(t, r)
 	if r.Counts[countBooks] != 0 || r.Counts[countBooksSkipped] == 0 {
 		t.Errorf("books of a shared player were checked: %v", r.Counts)
@@ -157,8 +239,10 @@ func TestInterruptedRunIsJudged(t *testing.T) {
 	st := newStage(t, 1, map[string]string{"lobby": gameCrash})
 	c := quick(st, 5)
 	c.Duration = time.Hour
-	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
-	defer cancel()
+	c.JSONFile = filepath.Join(t.TempDir(), "report.json")
+	c.Behaviour.ReconnectEvery = -1
+	ctx, stop := until(func() bool { return st.played(c.Bots, 10) })
+	defer stop()
 	r, err := Run(ctx, c, &bytes.Buffer{})
 	if err != nil || !r.Interrupted {
 		t.Fatalf("interrupted %+v, %v", r, err)
@@ -168,4 +252,30 @@ func TestInterruptedRunIsJudged(t *testing.T) {
 	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "verdict: PASSED") || !strings.Contains(text.String(), "(interrupted)") {
 		t.Errorf("the text says %s, %v", text.String(), err)
 	}
+	b, err := os.ReadFile(c.JSONFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Report
+	if err := json.Unmarshal(b, &read); err != nil || !read.Passed() || read.Totals != r.Totals {
+		t.Errorf("the JSON report reads back as %+v, %v", read, err)
+	}
+}
+
+// played reports whether so many bots were in the lobby at once, and so many
+// updates came since.
+func (st *stage) played(bots int, updates uint64) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.rooms["lobby"]
+	in := 0
+	for c := range st.conns {
+		if c.rooms["lobby"] {
+			in++
+		}
+	}
+	if in >= bots && r.full == 0 {
+		r.full = r.seq
+	}
+	return r.full > 0 && r.seq >= r.full+updates
 }

@@ -23,26 +23,54 @@ import (
 // same, another, none or several; "close 3001" closes the connection. n counts the client's messages of that type.
 type tamper func(kind string, n int, b []byte) [][]byte
 
-// newProxy starts a gateway in front of the stage's first one. Its first
-// connection is tampered with, all others are relayed as they are.
-func newProxy(t testing.TB, st *stage, f tamper) string {
+// proxy is a gateway in front of the stage's first one. Its first connection is
+// tampered with, all others are relayed as they are.
+//
+// Updates and ticks are tampered with once every bot has joined, from the first
+// update on that came behind the last join: such an update goes to all of them, so
+// that each is compared, however slow the machine is.
+type proxy struct {
+	url  string
+	bots int64
+	f    tamper
+
+	conns atomic.Int64
+	joins atomic.Int64  // joined messages that were relayed
+	floor atomic.Uint64 // highest position of those
+	after atomic.Int64  // messages to the first connection since the first that was changed
+}
+
+func newProxy(t testing.TB, st *stage, bots int, f tamper) *proxy {
 	t.Helper()
-	var conns atomic.Int64
+	p := &proxy{bots: int64(bots), f: f}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/guest", st.guest)
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
-		g := f
-		if conns.Add(1) > 1 {
-			g = func(_ string, _ int, b []byte) [][]byte { return [][]byte{b} }
-		}
-		relay(w, r, st.urls[0], g)
+		p.relay(w, r, st.urls[0], p.conns.Add(1) == 1)
 	})
 	srv := httptest.NewServer(mux)
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
-	return "ws" + strings.TrimPrefix(srv.URL, "http") + "/ws"
+	p.url = "ws" + strings.TrimPrefix(srv.URL, "http") + "/ws"
+	return p
 }
 
-func relay(w http.ResponseWriter, r *http.Request, url string, f tamper) {
+// noteJoin is called before a joined message is passed on.
+func (p *proxy) noteJoin(b []byte) {
+	var j wire.Joined
+	if json.Unmarshal(b, &j) == nil {
+		for old := p.floor.Load(); old < j.Position.Seq && !p.floor.CompareAndSwap(old, j.Position.Seq); {
+			old = p.floor.Load()
+		}
+	}
+	p.joins.Add(1)
+}
+
+// everybodyGets reports whether all bots are sent what comes with or behind seq.
+func (p *proxy) everybodyGets(seq uint64) bool {
+	return p.joins.Load() >= p.bots && seq > p.floor.Load()
+}
+
+func (p *proxy) relay(w http.ResponseWriter, r *http.Request, url string, tampered bool) {
 	down, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return
@@ -69,6 +97,7 @@ func relay(w http.ResponseWriter, r *http.Request, url string, f tamper) {
 	defer down.CloseNow()
 	seen := map[string]int{}
 	joined := false // whether the client was let into a room
+	armed := false  // whether updates and ticks are tampered with
 	for {
 		_, b, err := up.Read(ctx)
 		if err != nil {
@@ -79,21 +108,38 @@ func relay(w http.ResponseWriter, r *http.Request, url string, f tamper) {
 			return
 		}
 		kind := string(h.kind)
-		if (kind == wire.TypeUpdate || kind == wire.TypeTick) && !joined {
+		ofRoom := kind == wire.TypeUpdate || kind == wire.TypeTick
+		if ofRoom && !joined {
 			continue
 		}
-		seen[kind]++
-		for _, out := range f(kind, seen[kind], b) {
+		list := one(b)
+		if tampered && (!ofRoom || armed || p.everybodyGets(h.seq)) {
+			armed = armed || ofRoom
+			seen[kind]++
+			list = p.f(kind, seen[kind], b)
+			p.noteChange(list, b)
+		}
+		for _, out := range list {
 			if code, ok := bytes.CutPrefix(out, []byte("close ")); ok {
 				n, _ := strconv.Atoi(string(code))
 				_ = down.Close(websocket.StatusCode(n), "as the test says")
 				return
 			}
-			joined = joined || bytes.Contains(out, []byte(`"type":"joined"`))
+			if bytes.Contains(out, []byte(`"type":"joined"`)) {
+				joined = true
+				p.noteJoin(out)
+			}
 			if down.Write(ctx, websocket.MessageText, out) != nil {
 				return
 			}
 		}
+	}
+}
+
+// noteChange counts from the first message that was changed.
+func (p *proxy) noteChange(list [][]byte, b []byte) {
+	if p.after.Load() > 0 || len(list) != 1 || !bytes.Equal(list[0], b) {
+		p.after.Add(1)
 	}
 }
 
@@ -130,6 +176,22 @@ type damage struct {
 	f     tamper
 }
 
+// inTheEnd reports whether a check judges only when the bots have stopped, by
+// what was missing or did not add up until then.
+func (d *damage) inTheEnd() bool {
+	return d.check == checkComplete || d.check == checkBooks || d.name == "answer lost"
+}
+
+// enough reports whether a swarm may stop: the check failed, or what it judges in
+// the end has long been changed.
+func (d *damage) enough(p *proxy, s *swarm) bool {
+	if d.inTheEnd() {
+		return p.after.Load() > 40
+	}
+	n, _ := s.check.check(d.check)
+	return n > 0
+}
+
 // wantFound shows that the verdict rests on what the bots receive: the same
 // honest stage, with messages to one bot of eight changed on their way. All swarms
 // run at the same time, since they mostly wait.
@@ -137,19 +199,29 @@ func wantFound(t *testing.T, damages []damage) {
 	t.Helper()
 	reports := make([]*Report, len(damages))
 	var wg sync.WaitGroup
+	proxies := make([]*proxy, len(damages))
 	for i, d := range damages {
 		st := newStage(t, 1, map[string]string{"lobby": d.game})
 		cfg := quick(st, 8)
-		cfg.URLs = []string{newProxy(t, st, d.f)}
+		proxies[i] = newProxy(t, st, cfg.Bots, d.f)
+		cfg.URLs = []string{proxies[i].url}
 		cfg.Behaviour.ReconnectEvery, cfg.Behaviour.BetProbability = -1, 1
 		cfg.Settle = time.Second
-		wg.Go(func() { reports[i], _ = Run(context.Background(), cfg, io.Discard) })
+		if d.inTheEnd() {
+			cfg.Settle = 4 * time.Second // the other bots must have all
+		}
+		wg.Go(func() {
+			reports[i] = playUntil(t, cfg, io.Discard, func(s *swarm) bool { return d.enough(proxies[i], s) })
+		})
 	}
 	wg.Wait()
 	for i, d := range damages {
 		r := reports[i]
 		if r == nil {
 			t.Fatalf("%s: no report", d.name)
+		}
+		if proxies[i].after.Load() == 0 {
+			t.Errorf("%s: the proxy changed nothing", d.name)
 		}
 		e := r.check(d.check).Examples
 		if r.Passed() || r.check(d.check).Passed || len(e) == 0 || e[0].Detail == "" {
@@ -243,8 +315,8 @@ func TestUntouchedProxyPasses(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, 1, map[string]string{"lobby": gameCrash})
 	c := quick(st, 8)
-	c.URLs = []string{newProxy(t, st, func(_ string, _ int, b []byte) [][]byte { return one(b) })}
-	wantPassed(t, run(t, c))
+	c.URLs = []string{newProxy(t, st, c.Bots, func(_ string, _ int, b []byte) [][]byte { return one(b) }).url}
+	wantPassed(t, runUntil(t, c, func(s *swarm) bool { return s.now() > 3*time.Second && s.judged.Load() > 0 && s.allCompared() }))
 }
 
 // TestServerMovesBotsAround shows that a bot does what a gateway asks for, and
@@ -254,28 +326,31 @@ func TestServerMovesBotsAround(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		count string
+		again int64 // joins that follow from it
 		pass  bool
 		f     tamper
 	}{
-		{"move", countMoveAsked, true, onNth(wire.TypeTick, 5, func(b []byte) [][]byte {
+		{"move", countMoveAsked, 1, true, onNth(wire.TypeTick, 5, func(b []byte) [][]byte {
 			return [][]byte{b, []byte(`{"type":"move","within_ms":50}`)}
 		})},
-		{"retry and shutdown", "connections closed with 3001", true, onNth(wire.TypeTick, 5, func(b []byte) [][]byte {
+		{"retry and shutdown", "connections closed with 3001", 1, true, onNth(wire.TypeTick, 5, func(b []byte) [][]byte {
 			return [][]byte{b, []byte(`{"type":"retry","after_ms":100}`), []byte("close 3001")}
 		})},
-		{"lost without a word", "connections that broke", true, onNth(wire.TypeTick, 5, func([]byte) [][]byte { return one([]byte("close 0")) })},
-		{"kicked", "connections closed with 3503", false, onNth(wire.TypeTick, 5, func([]byte) [][]byte { return one([]byte("close 3503")) })},
-		{"skip and snapshot", countDegraded, true, skipTo()},
-		{"temporary join error", countRefused + "join unavailable", true, refuseJoin},
+		{"lost without a word", "connections that broke", 1, true, onNth(wire.TypeTick, 5, func([]byte) [][]byte { return one([]byte("close 0")) })},
+		{"kicked", "connections closed with 3503", 0, false, onNth(wire.TypeTick, 5, func([]byte) [][]byte { return one([]byte("close 3503")) })},
+		{"skip and snapshot", countDegraded, 1, true, skipTo()},
+		{"temporary join error", countRefused + "join unavailable", 0, true, refuseJoin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			st := newStage(t, 1, map[string]string{"lobby": gameCrash})
 			cfg := quick(st, 4)
-			cfg.URLs = []string{newProxy(t, st, c.f)}
+			p := newProxy(t, st, cfg.Bots, c.f)
+			cfg.URLs = []string{p.url}
 			cfg.Behaviour.ReconnectEvery = -1
-			cfg.Duration = 2 * time.Second
-			r := run(t, cfg)
+			r := runUntil(t, cfg, func(s *swarm) bool {
+				return s.check.get(c.count) > 0 && p.joins.Load() >= p.bots+c.again && s.judged.Load() > 0 && s.allCompared()
+			})
 			if r.Passed() != c.pass {
 				t.Errorf("passed: %t", r.Passed())
 			}

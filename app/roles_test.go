@@ -63,6 +63,7 @@ func (d *deployment) run(args ...string) string {
 // TestRoles plays in rooms of every partition through two gateways, with two room
 // servers and a ledger worker, each a process of its own.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	d := startDeployment(t)
 	var rooms []string
 	for i := range 6 {

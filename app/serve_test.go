@@ -90,6 +90,7 @@ func TestFirstRooms(t *testing.T) {
 // again. The swarm judges that nothing was lost: sequences, answers, crash points,
 // balances.
 func TestKillWhilePlayed(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, nil, "serve", "--data", filepath.Join(t.TempDir(), "data"))
 	s.startReady()
 	testkit.Eventually(t, "both rooms can be joined", deadline, func() bool {

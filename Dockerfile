@@ -13,6 +13,8 @@ RUN CGO_ENABLED=0 go build -trimpath -o /out/tickcast . \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 FROM scratch AS local
+# Makes the directory, which the program must own to write into the volume.
+WORKDIR /out/data
 COPY bin/tickcast /out/tickcast
 
 FROM ${BINARY} AS binary

@@ -117,6 +117,9 @@ func TestSettingsAreKnown(t *testing.T) {
 		cmd := exec.Command(binary, "checkconfig", "--process", name)
 		cmd.Env = image(t)
 		for k, v := range s.Environment {
+			if v == nil { // handed on where it is set, and here it is not
+				continue
+			}
 			cmd.Env = append(cmd.Env, k+"="+*v)
 		}
 		out, err := cmd.CombinedOutput()

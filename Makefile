@@ -38,8 +38,13 @@ test-deploy: ## Check the compose file, the image and the configurations in depl
 	go -C test/compose test -count=1 ./...
 
 .PHONY: test-long
-test-long: deps ## Run the tests that take too long for every change as well
+test-long: deps test-compose ## Run the tests that take too long for every change as well
 	$(TEST) $(RACE) -shuffle=on -timeout 60m -tags long $(ARGS) $(PACKAGES)
+
+.PHONY: test-compose
+test-compose: ## Start docker-compose.yml in containers of its own, and play (root, Debian)
+	@scripts/install-test-deps.sh containers
+	go -C test/compose test -count=1 -timeout 40m -tags long -run TestComposeFileRuns -v ./...
 
 .PHONY: deps
 deps: ## Install what the tests need, where that is possible

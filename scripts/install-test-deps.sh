@@ -2,6 +2,10 @@
 # Installs the programs that tests need and this machine lacks, with apt when that
 # is possible, and otherwise says which tests will be skipped. Daemons of the
 # installed packages are kept from starting: tests start their own.
+#
+#   scripts/install-test-deps.sh [containers]
+#
+# With "containers" also what the start of docker-compose.yml needs (make test-long).
 set -euo pipefail
 
 missing_packages=()
@@ -34,6 +38,11 @@ has haproxy || lack 'tests through a load balancer' haproxy
 compiles_c || lack 'the race detector' gcc libc6-dev
 has shellcheck || lack 'the check of shell scripts (make lint)' shellcheck
 has make || lack 'make' make
+if [ "${1:-}" = containers ]; then
+	{ has podman && has runc && has iptables && has podman-compose && has debootstrap &&
+		[ -x /usr/lib/podman/netavark ] && [ -x /usr/lib/podman/aardvark-dns ]; } ||
+		lack 'the start of docker-compose.yml' podman runc netavark aardvark-dns iptables iproute2 podman-compose debootstrap
+fi
 
 if [ "${#missing_packages[@]}" -eq 0 ]; then
 	exit 0

@@ -109,7 +109,7 @@ func prepare(t *testing.T, dir string) {
 	cp docker-compose.yml Dockerfile .dockerignore "$1"
 	cp -r deploy test/compose/images "$1"
 	scripts/compose-env.sh "$1/.env"
-	echo "TICKCAST_NOFILE=$2" >>"$1/.env"
+	echo "STACK_NOFILE=$2" >>"$1/.env"
 	export CGO_ENABLED=0
 	go build -trimpath -o "$1/bin/tickcast" .
 	go build -trimpath -o "$1/images/nats-server" github.com/nats-io/nats-server/v2

@@ -61,7 +61,7 @@ func (t *crashTable) onView(v *view, at time.Duration) {
 }
 
 // onYou learns of wins by target that happened while the bot was away (P7.16).
-func (t *crashTable) onYou(you json.RawMessage) {
+func (t *crashTable) onYou(you json.RawMessage, _ time.Duration) {
 	if len(you) == 0 {
 		return
 	}

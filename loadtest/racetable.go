@@ -16,9 +16,10 @@ type raceTable struct {
 	rules   settings
 	began   time.Duration // when tapping was meant to begin in this round
 	pace    pace
-	sent    uint64 // highest count sent in this round
-	acked   uint64 // highest points answered in this round
-	flying  int    // taps without an answer
+	sent    uint64        // highest count sent in this round
+	acked   uint64        // highest points answered in this round
+	ackedAt time.Duration // when
+	flying  int           // taps without an answer
 	stopped bool
 }
 
@@ -100,7 +101,7 @@ func (t *raceTable) tap(round, k uint64, at time.Duration) {
 }
 
 // onAnswer checks that points are the highest count so far (P8.3).
-func (t *raceTable) onAnswer(cmd *command, m *wire.Answer, _ time.Duration) {
+func (t *raceTable) onAnswer(cmd *command, m *wire.Answer, at time.Duration) {
 	if cmd.op != opTap {
 		return
 	}
@@ -119,7 +120,9 @@ func (t *raceTable) onAnswer(cmd *command, m *wire.Answer, _ time.Duration) {
 		t.fail(cmd.round, "tap %d answered with %s; up to %d were sent", cmd.taps, m.Result, t.sent)
 		return
 	}
-	t.acked = max(t.acked, r.Points)
+	if r.Points > t.acked {
+		t.acked, t.ackedAt = r.Points, at
+	}
 	t.bot.s.judged.Add(1)
 }
 
@@ -143,7 +146,10 @@ func (t *raceTable) checkResult(e *event) {
 	}
 }
 
-func (t *raceTable) onYou(you json.RawMessage) {
+// onYou checks that no answered point is missing. While the bot has two connections
+// an answer on one may overtake a joined message on the other: what was answered
+// after the join was asked for proves nothing.
+func (t *raceTable) onYou(you json.RawMessage, asked time.Duration) {
 	var y struct {
 		Points uint64 `json:"points"`
 		Round  uint64 `json:"round"`
@@ -151,7 +157,7 @@ func (t *raceTable) onYou(you json.RawMessage) {
 	if len(you) == 0 || decode(you, &y) != nil || y.Round != t.round || t.bot.books.shared {
 		return
 	}
-	if y.Points < t.acked || y.Points > t.sent {
+	if y.Points < t.acked && t.ackedAt < asked || y.Points > t.sent {
 		t.fail(y.Round, "joined again with %d points; %d were answered and %d sent", y.Points, t.acked, t.sent)
 	}
 }

@@ -26,8 +26,9 @@ type seat struct {
 type table interface {
 	// onView shows the whole state of the room, at a join.
 	onView(v *view, at time.Duration)
-	// onYou shows what the room knows of the player, at a join.
-	onYou(you json.RawMessage)
+	// onYou shows what the room knows of the player, at a join that was asked for at a
+	// time. It is at least as new as any answer before that (P3.7).
+	onYou(you json.RawMessage, asked time.Duration)
 	// onNews shows events, each once and in order.
 	onNews(n *news, at time.Duration)
 	// onAnswer gives a command's definite answer, or the temporary refusal at which
@@ -60,7 +61,7 @@ func (st *seat) onJoined(l *link, c *cursor, m *wire.Joined, at time.Duration) {
 		st.onSnapshot(l, m, at)
 	}
 	if st.table != nil {
-		st.table.onYou(m.You)
+		st.table.onYou(m.You, c.askedAt)
 	}
 }
 

@@ -307,3 +307,27 @@ func TestRaceIsJudged(t *testing.T) {
 		})
 	}
 }
+
+func TestPointsAtAJoin(t *testing.T) {
+	const answered = 5 * time.Second
+	for _, c := range []struct {
+		name, want, you string
+		asked           time.Duration
+	}{
+		{"as answered", "", `{"points":3,"round":7}`, answered + 1},
+		{"answered points are missing", "rules 1", `{"points":2,"round":7}`, answered + 1},
+		{"an answer overtook the join", "", `{"points":2,"round":7}`, answered},
+		{"more than was sent", "rules 1", `{"points":5,"round":7}`, answered},
+		{"another round", "", `{"points":9,"round":6}`, answered + 1},
+		{"none", "", `null`, answered + 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlayer(t, gameRace, "gathering")
+			p.event(`{"e":"phase","phase":"running","round":7,"start":1,"end":2}`)
+			r := p.b.seats[0].table.(*raceTable)
+			r.sent, r.acked, r.ackedAt = 4, 3, answered
+			r.onYou(json.RawMessage(c.you), c.asked)
+			wantFindings(t, c.name, p.b.s.check.findings, c.want)
+		})
+	}
+}

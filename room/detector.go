@@ -2,7 +2,6 @@ package room
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"sync/atomic"
@@ -24,7 +23,8 @@ const (
 	silences = 2
 	// rankSilences is how many more a candidate waits for each better one before it.
 	rankSilences = 3
-	// claimGrace is how long the loser of a claim leaves the winner alone.
+	// claimGrace is how long whoever claimed is left alone until it must answer, by the
+	// loser of the claim and by everybody else.
 	claimGrace = 300 * time.Millisecond
 )
 
@@ -35,7 +35,11 @@ type detector struct {
 	subject string
 	rank    func() int  // how many better candidates there are
 	off     atomic.Bool // this replica owns the partition, or must not
-	deaths  chan uint64 // epochs seen dead, 0 if none was ever seen
+	// newest is the epoch that this replica has folded last, 0 before the first. It
+	// is what is seen dead, whether or not its owner ever spoke: a candidate may die,
+	// or not hear that its claim was stored, before it answers anybody.
+	newest atomic.Uint64
+	deaths chan uint64 // epochs seen dead
 }
 
 func newDetector(nc *nats.Conn, p int, rank func() int) *detector {
@@ -44,17 +48,23 @@ func newDetector(nc *nats.Conn, p int, rank func() int) *detector {
 
 // run asks until ctx ends.
 func (d *detector) run(ctx context.Context) {
-	var seen uint64
+	seen := d.newest.Load()
 	silent := 0
 	for pause(ctx, askInterval+rand.N(askInterval/2)) {
 		if d.off.Load() {
 			silent = 0
 			continue
 		}
-		epoch, err := d.ask(ctx)
+		if newest := d.newest.Load(); newest != seen {
+			seen, silent = newest, 0
+			if !pause(ctx, claimGrace) {
+				return
+			}
+		}
+		err := d.ask(ctx)
 		switch {
 		case err == nil:
-			seen, silent = epoch, 0
+			silent = 0
 			continue
 		case !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, context.DeadlineExceeded):
 			silent = 0 // the connection is down: that says nothing about the owner
@@ -75,18 +85,11 @@ func (d *detector) run(ctx context.Context) {
 	}
 }
 
-func (d *detector) ask(ctx context.Context) (uint64, error) {
+func (d *detector) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := d.nc.RequestWithContext(ctx, d.subject, nil)
-	if err != nil {
-		return 0, err
-	}
-	var pong wire.OwnerPong
-	if err := json.Unmarshal(m.Data, &pong); err != nil {
-		return 0, err
-	}
-	return pong.Epoch, nil
+	_, err := d.nc.RequestWithContext(ctx, d.subject, nil)
+	return err
 }
 
 // pause waits for d and reports false when ctx ended first.

@@ -379,6 +379,36 @@ func TestTwoHostsShareAndTakeOver(t *testing.T) {
 	}
 }
 
+// TestAClaimantThatDiesBeforeItSpeaksIsReplaced has the owner die, and then a
+// candidate behind its claim in the log: nobody ever hears of the newest epoch.
+func TestAClaimantThatDiesBeforeItSpeaksIsReplaced(t *testing.T) {
+	s := newStage(t, 1)
+	one := s.host("one", false)
+	s.eventually("one owns", func() bool { return one.owned() == 1 })
+	nc := s.connect(bus.RoleRoom)
+	asked := 0
+	s.subscribe(nc, wire.PingSubject(0), func(*nats.Msg) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		asked++
+	})
+	two := s.host("two", false)
+	s.eventually("two has heard from the owner", func() bool { return asked > 2 })
+	nc.Close()
+	js, err := jetstream.New(s.connect(bus.RoleRoom))
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := one.Partitions()[0].Epoch
+	one.nc.Close() // as a kill −9 looks to the others
+	lost, err := js.Publish(t.Context(), wire.ClaimSubject(0), game.Encode(wire.Claim{Node: "gone", Replaces: epoch}),
+		jetstream.WithExpectLastSequenceForSubject(epoch, wire.ClaimSubject(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("two owns", func() bool { return two.owned() == 1 && two.Partitions()[0].Epoch > lost.Sequence })
+}
+
 func TestAHostWithAnotherSecretIsNoCandidate(t *testing.T) {
 	s := newStage(t, 1)
 	right := s.host("right", true)

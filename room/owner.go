@@ -22,9 +22,6 @@ func (r *replica) tryClaim(ctx context.Context, seen uint64) {
 	if r.speaking || r.halted != nil {
 		return
 	}
-	if seen == 0 {
-		seen = r.part.Epoch()
-	}
 	claimCtx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	ack, err := r.js.Publish(claimCtx, wire.ClaimSubject(r.id),

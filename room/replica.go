@@ -131,6 +131,7 @@ func (r *replica) open(ctx context.Context) error {
 	if from > 0 {
 		r.metrics.restarts.Inc()
 	}
+	r.detector.newest.Store(r.part.Epoch())
 	r.saved = savePoint{snapshotSeq: from, checkpointSeq: from, snapshotAt: time.Now(), checkpointAt: time.Now()}
 	r.knows(ctx, r.part.roomIDs())
 	last, err := r.feed.lastSeq(ctx)
@@ -219,6 +220,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 		return
 	}
 	if rec.Kind == wire.KindClaim && !rec.Forged {
+		r.detector.newest.Store(rec.Seq)
 		r.claimed(ctx, now)
 	}
 	if r.speaking {

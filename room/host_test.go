@@ -277,13 +277,18 @@ func (s *stage) host(node string, alone bool) *hosted {
 
 func (s *stage) hostWith(node string, alone bool, secret []byte) *hosted {
 	s.t.Helper()
+	chains := crash.NewChains(secret, rand.NewChaCha8([32]byte{7}))
+	return s.hostOf(node, alone, crash.New(chains), race.Kind{})
+}
+
+func (s *stage) hostOf(node string, alone bool, kinds ...game.Kind) *hosted {
+	s.t.Helper()
 	nc, err := s.bus.Connect(bus.RoleRoom, node)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	chains := crash.NewChains(secret, rand.NewChaCha8([32]byte{7}))
 	h, err := NewHost(HostConfig{
-		Node: node, Conn: nc, Kinds: []game.Kind{crash.New(chains), race.Kind{}}, Cashier: cashier.Kind{},
+		Node: node, Conn: nc, Kinds: kinds, Cashier: cashier.Kind{},
 		Partitions: s.partitions, Alone: alone, Log: testkit.Logger(s.t), Snapshots: s.redis(),
 	})
 	if err != nil {
@@ -407,6 +412,47 @@ func TestAClaimantThatDiesBeforeItSpeaksIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.eventually("two owns", func() bool { return two.owned() == 1 && two.Partitions()[0].Epoch > lost.Sequence })
+}
+
+// hangingKind is a race whose commands wait until free is closed.
+type hangingKind struct {
+	race.Kind
+	free <-chan struct{}
+}
+
+type hangingRoom struct {
+	game.Room
+	free <-chan struct{}
+}
+
+func (k hangingKind) New(at game.At, c game.Config, fx *game.Effects) (game.Room, *wire.Error) {
+	r, refusal := k.Kind.New(at, c, fx)
+	return hangingRoom{r, k.free}, refusal
+}
+
+func (r hangingRoom) Command(at game.At, c game.Command, fx *game.Effects) {
+	<-r.free
+	r.Room.Command(at, c, fx)
+}
+
+// TestAnOwnerWhoseLoopHangsIsReplaced: its connection is alive and would answer
+// that it is there.
+func TestAnOwnerWhoseLoopHangsIsReplaced(t *testing.T) {
+	s := newStage(t, 1)
+	free, never := make(chan struct{}), make(chan struct{})
+	close(free)
+	one := s.hostOf("one", false, hangingKind{free: never})
+	s.eventually("one owns", func() bool { return one.owned() == 1 })
+	s.create("derby", "race", fastRace)
+	two := s.hostOf("two", false, hangingKind{free: free})
+	s.eventually("two has folded the room", func() bool { return two.Partitions()[0].Rooms == 1 })
+	if one.owned() == 1 { // otherwise it was handed over, as two may be the better candidate
+		s.command("derby", wire.Command{Player: "ann", Key: "k", Op: "tap", Args: []byte(`{"n":1}`)})
+	}
+	s.eventually("two owns", func() bool { return two.owned() == 1 })
+	close(never)
+	s.eventually("one has noticed", func() bool { return one.owned() == 0 })
+	s.wantWhole("derby")
 }
 
 func TestAHostWithAnotherSecretIsNoCandidate(t *testing.T) {

@@ -69,7 +69,11 @@ func (r *replica) speak(ctx context.Context, now time.Time) {
 // listen answers who owns the partition and what its state is.
 func (r *replica) listen() error {
 	pong := game.Encode(wire.OwnerPong{Node: r.host.cfg.Node, Epoch: r.claim})
-	ping, err := r.host.cfg.Conn.Subscribe(wire.PingSubject(r.id), func(m *nats.Msg) { _ = bus.Respond(m, pong) })
+	ping, err := r.host.cfg.Conn.Subscribe(wire.PingSubject(r.id), func(m *nats.Msg) {
+		if time.Now().UnixNano()-r.turn.Load() < int64(hungAfter) {
+			_ = bus.Respond(m, pong)
+		}
+	})
 	if err != nil {
 		return err
 	}

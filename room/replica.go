@@ -33,6 +33,9 @@ const (
 	checkpointRecords = 500_000
 	// askBuffer bounds the requests that wait for an owner.
 	askBuffer = 4096
+	// hungAfter is after how long without a turn of its loop an owner does not answer
+	// pings any more: it is far more than a snapshot takes, and sweeps make turns.
+	hungAfter = 2 * time.Second
 	// handOver is how long a better candidate must have been there before an owner
 	// hands a partition over.
 	handOver = 3 * time.Second
@@ -49,6 +52,7 @@ type replica struct {
 	metrics *metrics
 	rank    atomic.Int32 // how many better candidates there are; set by the host
 	status  atomic.Pointer[wire.PartitionInfo]
+	turn    atomic.Int64 // when the loop made its last turn, Unix ns
 
 	// Owned by run.
 	feed     *feed
@@ -150,7 +154,9 @@ func (r *replica) loop(ctx context.Context) {
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	for {
-		due.Reset(r.untilTick(time.Now()))
+		now := time.Now()
+		r.turn.Store(now.UnixNano())
+		due.Reset(r.untilTick(now))
 		select {
 		case <-ctx.Done():
 			r.leave()

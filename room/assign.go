@@ -27,8 +27,6 @@ func assign(partitions int, nodes []string) [][]string {
 	return orders
 }
 
-func rankOf(order []string, node string) int { return slices.Index(order, node) }
-
 func weight(p int, node string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(node + "/" + strconv.Itoa(p)))

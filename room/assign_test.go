@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"tickcast/room/game"
+	"tickcast/wire"
 )
 
 func TestAssignIsEvenAndAgreed(t *testing.T) {
@@ -33,6 +37,31 @@ func TestAssignIsEvenAndAgreed(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestRankCountsWhoCanTakeOver(t *testing.T) {
+	m, now := newMembers("c"), time.Now()
+	say := func(info wire.NodeInfo) { m.heard(game.Encode(info), now) }
+	say(wire.NodeInfo{ID: "a", Partitions: []wire.PartitionInfo{{Partition: 0}, {Partition: 1, Halted: "why"}}})
+	say(wire.NodeInfo{ID: "b"})
+	say(wire.NodeInfo{ID: "c"})
+	order := []string{"a", "b", "c", "d"}
+	if nodes := slices.Sorted(slices.Values(m.nodes())); !slices.Equal(nodes, []string{"a", "b", "c"}) {
+		t.Fatalf("members: %v", nodes)
+	}
+	for partition, want := range []int{2, 1} {
+		if got := m.rank(partition, order); got != want {
+			t.Errorf("partition %d: %d better candidates, want %d", partition, got, want)
+		}
+	}
+	say(wire.NodeInfo{ID: "b", Draining: true})
+	if got := m.rank(0, order); got != 1 {
+		t.Errorf("%d better candidates with one that drains, want 1", got)
+	}
+	m.expire(now.Add(nodeExpiry + 1))
+	if got := m.rank(0, order); got != 0 {
+		t.Errorf("%d better candidates that are silent, want none", got)
+	}
 }
 
 func TestAssignMovesLittle(t *testing.T) {

@@ -2,7 +2,6 @@ package room
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -155,21 +154,26 @@ func (h *Host) Partitions() []wire.PartitionInfo {
 	return infos
 }
 
-// beat tells the others that this node is there, and ranks the candidates of each
-// partition among those that are.
+// beat tells the others that this node is there, from when it can take a partition
+// over at once, and ranks the candidates of each partition among those that are.
 func (h *Host) beat(ctx context.Context, members *members) {
 	t := time.NewTicker(heartbeatInterval)
 	defer t.Stop()
+	ready := h.ready
 	for {
-		h.announce(false)
-		live := members.live(time.Now())
-		for p, order := range assign(h.cfg.Partitions, live) {
-			h.replicas[p].rank.Store(int32(rankOf(order, h.cfg.Node)))
+		if ready == nil {
+			h.announce(false)
+		}
+		members.expire(time.Now())
+		for p, order := range assign(h.cfg.Partitions, members.nodes()) {
+			h.replicas[p].rank.Store(int32(members.rank(p, order)))
 		}
 		select {
 		case <-ctx.Done():
 			h.announce(true)
 			return
+		case <-ready:
+			ready = nil
 		case <-t.C:
 		}
 	}
@@ -182,42 +186,3 @@ func (h *Host) announce(draining bool) {
 	}))
 }
 
-// members are the room servers that were heard lately.
-type members struct {
-	self string
-
-	mu   sync.Mutex // guards seen
-	seen map[string]time.Time
-}
-
-func newMembers(self string) *members { return &members{self: self, seen: map[string]time.Time{}} }
-
-func (m *members) heard(data []byte, now time.Time) {
-	var info wire.NodeInfo
-	if json.Unmarshal(data, &info) != nil || !wire.ValidNode(info.ID) {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if info.Draining {
-		delete(m.seen, info.ID)
-		return
-	}
-	m.seen[info.ID] = now
-}
-
-// live lists the nodes that are there, this one included.
-func (m *members) live(now time.Time) []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	nodes := []string{m.self}
-	for id, at := range m.seen {
-		switch {
-		case now.Sub(at) > nodeExpiry:
-			delete(m.seen, id)
-		case id != m.self:
-			nodes = append(nodes, id)
-		}
-	}
-	return nodes
-}

@@ -468,6 +468,24 @@ func TestAHostWithAnotherSecretIsNoCandidate(t *testing.T) {
 	}
 }
 
+// TestAHaltedCandidateIsNotWaitedFor has the best candidate by name be one that
+// cannot fold the room: the owner must not hand over to it again and again.
+func TestAHaltedCandidateIsNotWaitedFor(t *testing.T) {
+	s := newStage(t, 1)
+	best := assign(1, []string{"a", "b"})[0]
+	right := s.host(best[1], false)
+	s.eventually("it owns", func() bool { return right.owned() == 1 })
+	s.create("lobby", "crash", fastCrash)
+	s.eventually("rounds", func() bool { return s.updatesOf("lobby") > 5 })
+	wrong := s.hostWith(best[0], false, []byte("another secret, of as many bytes as it takes"))
+	s.eventually("the other halts", func() bool { return wrong.Partitions()[0].Halted != "" })
+	epoch, until := right.Partitions()[0].Epoch, right.Partitions()[0].GameTime+int64(handOver+2*time.Second)
+	s.eventually("rounds go on", func() bool { return right.Partitions()[0].GameTime > until })
+	if now := right.Partitions()[0]; now.Epoch != epoch || !now.Owner {
+		t.Fatalf("the owner handed over to a candidate that had halted: %+v, the epoch was %d", now, epoch)
+	}
+}
+
 // TestAForgedClaimDoesNoHarm has a gateway's user make JetStream answer to the
 // subject of claims, which no permission forbids. The record stands in the log and
 // fences the owner, who must claim again behind it.

@@ -185,4 +185,3 @@ func (h *Host) announce(draining bool) {
 		Address: h.cfg.Address, Partitions: h.Partitions(),
 	}))
 }
-

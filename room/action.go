@@ -63,8 +63,11 @@ func (p *Partition) perform(at game.At, room string, a wire.Action) *wire.Error 
 		return wire.Errorf(wire.CodeNoRoom, "there is no room %q", room)
 	}
 	p.touch(r)
-	if a.Op == wire.ActionClose {
+	switch {
+	case a.Op == wire.ActionClose:
 		return p.close(at, r, a)
+	case r.closing && (a.Op == wire.ActionStart || a.Op == wire.ActionResume):
+		return wire.Errorf(wire.CodeNotRunning, "room %q is being closed", room)
 	}
 	refusal := r.game.Action(at, a, &p.fx)
 	p.collect(at, r)

@@ -262,6 +262,7 @@ func (p *Partition) result(at game.At, rec Record) {
 	if r == nil {
 		return
 	}
+	p.touch(r) // it may have waited for this one to be closed
 	if res.Player != "" && res.Version > 0 {
 		p.tell(r, res.Player, game.Encode(wire.Balance{Type: wire.TypeBalance, Amount: res.Balance, Version: res.Version}))
 	}

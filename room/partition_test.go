@@ -169,6 +169,43 @@ func TestClosingEndsARoomAfterItsRound(t *testing.T) {
 	}
 }
 
+// TestClosingAPausedRoom: what it waits for is the result of the closing action's own
+// audit record.
+func TestClosingAPausedRoom(t *testing.T) {
+	for _, kind := range []string{"crash", "race"} {
+		r := newRig(t)
+		r.create("quiet", kind, nil)
+		if a := r.act("quiet", wire.ActionPause, nil); !a.OK {
+			t.Fatal(a.Error)
+		}
+		r.run(time.Minute)
+		if a := r.act("quiet", wire.ActionClose, nil); !a.OK {
+			t.Fatal(a.Error)
+		}
+		r.run(time.Minute)
+		if r.p.Rooms() != 0 || r.infos["quiet"].State != stateClosed {
+			t.Errorf("%s: a paused room was closed a minute ago and is still there: %+v", kind, r.infos["quiet"])
+		}
+	}
+}
+
+// TestAClosingRoomDoesNotStartAgain: close is the last word.
+func TestAClosingRoomDoesNotStartAgain(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
+	r.act("lobby", wire.ActionClose, nil)
+	for _, op := range []string{wire.ActionResume, wire.ActionStart} {
+		if a := r.act("lobby", op, nil); a.OK || a.Error.Code != wire.CodeNotRunning {
+			t.Errorf("%s of a room that closes: %+v", op, a)
+		}
+	}
+	if a := r.act("lobby", wire.ActionVoid, nil); !a.OK {
+		t.Errorf("void: %v", a.Error)
+	}
+	r.until("it is gone", func() bool { return r.p.Rooms() == 0 })
+}
+
 func TestWithoutAnOwnerThereIsNoTime(t *testing.T) {
 	r := newRig(t)
 	r.create("lobby", "crash", fastCrash)

@@ -66,13 +66,19 @@ func TestKeylessKeepsTheNewest(t *testing.T) {
 }
 
 func TestRepliesFitAMessage(t *testing.T) {
-	records := []wire.OutRecord{{Seq: 1, Message: make([]byte, 300)}, {Seq: 2, Message: make([]byte, 300)}, {Seq: 3, Message: make([]byte, 300)}}
-	for limit, want := range map[int]int{100: 1, 299: 1, 600: 2, 900: 3, 5000: 3} {
-		if got := len(firstBytes(records, limit)); got != want {
-			t.Errorf("%d of 3 records of 300 bytes in %d bytes, want %d", got, limit, want)
+	const third = maxListBytes/3 + 1
+	for sizes, want := range map[[4]int]int{
+		{1, 1, 1, 1}:             4,
+		{third, third, third, 1}: 2,
+		{2 * maxListBytes, 1}:    1,
+		{maxListBytes}:           4,
+		{maxListBytes, 1}:        1,
+	} {
+		if got := fitting(sizes[:], func(n int) int { return n }); got != want {
+			t.Errorf("%d of %v bytes go out in one message, want %d", got, sizes, want)
 		}
 	}
-	if firstBytes(nil, 10) != nil {
+	if fitting(nil, updateBytes) != 0 {
 		t.Error("nothing became something")
 	}
 }

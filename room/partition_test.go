@@ -73,6 +73,27 @@ func checkTicks(t *testing.T, ticks []wire.Tick) {
 	}
 }
 
+// TestThousandsLoseAtOnce: everybody is told, in messages that NATS takes.
+func TestThousandsLoseAtOnce(t *testing.T) {
+	const players = 12_000
+	r := newRig(t)
+	r.create("lobby", "crash", map[string]any{"betting_ms": 1000, "cap": 110, "max_round_win": 100_000_000_000})
+	r.until("it takes bets", func() bool { return r.phase("lobby") == "betting" })
+	for i := range players {
+		r.command(fmt.Sprintf("a-player-with-a-long-name-%d", i), "lobby", "k", "bet", 1, betArgs{Amount: 100})
+	}
+	r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
+	r.private = nil
+	r.until("it has crashed", func() bool { return r.phase("lobby") == "crashed" })
+	told := map[string]bool{}
+	for _, p := range r.private {
+		told[p.Player] = true
+	}
+	if len(told) != players {
+		t.Fatalf("%d of %d players were told how their bets ended", len(told), players)
+	}
+}
+
 func TestARepeatedCommandHasOneEffectAndOneAnswer(t *testing.T) {
 	r := newRig(t)
 	r.create("lobby", "crash", fastCrash)

@@ -18,6 +18,9 @@ import (
 // testSecret is the room secret of tests.
 var testSecret = []byte("a secret of thirty-two bytes, or so")
 
+// maxMessageBytes is the largest message that NATS takes.
+const maxMessageBytes = 1 << 20
+
 // rig is a partition with everything around it in one goroutine and on one clock:
 // the log, an owner that ticks and fulfils duties, and a ledger that books.
 type rig struct {
@@ -90,6 +93,9 @@ func (r *rig) append(kind wire.Kind, room string, data []byte) {
 // hear keeps what the owner says and lets the ledger answer 2 ms later.
 func (r *rig) hear(o *Output) {
 	for _, m := range o.Messages {
+		if n := len(wire.AppendOut(nil, m.Header, m.Body)); n > maxMessageBytes {
+			r.t.Fatalf("a message of %d bytes on %s of room %s", n, m.Class, m.Room)
+		}
 		switch m.Class {
 		case wire.OutUpdate:
 			var u wire.Update

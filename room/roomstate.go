@@ -20,9 +20,9 @@ const (
 	// again: ten seconds of the fastest room.
 	ringUpdates = 500
 	ringBytes   = 1 << 20
-	// maxSinceBytes bounds the updates in one reply, which grow by a third on the way
-	// and must fit a NATS message of 1 MiB.
-	maxSinceBytes = 512 << 10
+	// maxListBytes bounds a list of messages that goes out in one, which grows by up to
+	// a third on the way and must fit a NATS message of 1 MiB.
+	maxListBytes = 512 << 10
 
 	statePaused = "paused"
 	stateClosed = "closed"
@@ -126,12 +126,14 @@ func (r *roomState) info(partition int) wire.RoomInfo {
 	}
 }
 
-// flushPrivate makes one message of what single players are told.
+// flushPrivate makes messages of what single players are told: one, unless a crash
+// tells thousands.
 func (p *Partition) flushPrivate(r *roomState) {
-	if len(r.private) == 0 {
-		return
+	for rest := r.private; len(rest) > 0; {
+		n := fitting(rest, func(m wire.Private) int { return len(m.Player) + len(m.Message) + 32 })
+		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutPrivate, p.clock.Now, game.Encode(rest[:n])))
+		rest = rest[n:]
 	}
-	p.out.Messages = append(p.out.Messages, r.message(p, wire.OutPrivate, p.clock.Now, game.Encode(r.private)))
 	r.private = nil
 }
 
@@ -205,7 +207,7 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 	case wire.AskSince:
 		var whole bool
 		reply.Updates, whole = r.ring.since(a.Seq, r.seq)
-		reply.Updates, reply.Lost = firstBytes(reply.Updates, maxSinceBytes), !whole
+		reply.Updates, reply.Lost = reply.Updates[:fitting(reply.Updates, updateBytes)], !whole // who asks goes on behind the last
 	case wire.AskYou:
 		reply.You = map[string]json.RawMessage{}
 		for _, player := range a.Players[:min(len(a.Players), wire.MaxAskPlayers)] {
@@ -221,17 +223,19 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 	return reply
 }
 
-// firstBytes is as many of the records as fit the limit, but at least one: who
-// asks goes on asking behind the last.
-func firstBytes(records []wire.OutRecord, limit int) []wire.OutRecord {
+// fitting is how many of the first of a list go out in one message: as many as fit
+// maxListBytes, but at least one if there is one.
+func fitting[T any](list []T, size func(T) int) int {
 	bytes := 0
-	for i, r := range records {
-		if bytes += len(r.Message); bytes > limit && i > 0 {
-			return records[:i]
+	for i, e := range list {
+		if bytes += size(e); bytes > maxListBytes && i > 0 {
+			return i
 		}
 	}
-	return records
+	return len(list)
 }
+
+func updateBytes(r wire.OutRecord) int { return len(r.Message) }
 
 func (r *roomState) askAnswer(a wire.Ask) (answer json.RawMessage, pending bool) {
 	e := r.keys.find(game.Ref{Player: a.Player, Key: a.Key})

@@ -45,7 +45,11 @@ func (s *speaker) say(o *Output, now time.Time) {
 		s.byNode[a.Node] = append(s.byNode[a.Node], a.RoutedAnswer)
 	}
 	for node, answers := range s.byNode {
-		_ = s.nc.Publish(wire.AnswerSubject(node), game.Encode(answers))
+		for len(answers) > 0 {
+			n := fitting(answers, answerBytes)
+			_ = s.nc.Publish(wire.AnswerSubject(node), game.Encode(answers[:n]))
+			answers = answers[n:]
+		}
 		delete(s.byNode, node)
 	}
 	for _, m := range o.Messages {
@@ -55,6 +59,12 @@ func (s *speaker) say(o *Output, now time.Time) {
 		s.book(b, now)
 	}
 	s.directory.put(o.Directory, o.Sanctions)
+}
+
+// answerBytes is at least what an answer takes in a list; a character of a key may
+// take six.
+func answerBytes(a wire.RoutedAnswer) int {
+	return len(a.Answer) + len(a.Player) + len(a.Room) + 6*len(a.Key) + 100
 }
 
 func (s *speaker) message(m Message) {

@@ -55,10 +55,7 @@ func (t *keyTable) find(ref game.Ref) *keyEntry {
 // file keeps a new command. It reports false, and keeps nothing, when the player
 // has used up his keys of this round.
 func (t *keyTable) file(e *keyEntry) bool {
-	if e.Round != t.round {
-		t.round = e.Round
-		clear(t.counts)
-	}
+	t.enter(e.Round)
 	if e.Round > 0 && t.counts[e.Ref.Player] >= maxCommandsPerRound {
 		return false
 	}
@@ -71,7 +68,20 @@ func (t *keyTable) file(e *keyEntry) bool {
 
 // fileKeyless keeps a command whose operation is idempotent by itself in place of
 // the player's one before.
-func (t *keyTable) fileKeyless(e *keyEntry) { t.newest[e.Ref.Player] = e }
+func (t *keyTable) fileKeyless(e *keyEntry) {
+	t.enter(e.Round)
+	t.newest[e.Ref.Player] = e
+}
+
+// enter begins a round, unless it has begun.
+func (t *keyTable) enter(round uint64) {
+	if round <= t.round {
+		return
+	}
+	t.round = round
+	clear(t.counts)
+	maps.DeleteFunc(t.newest, func(_ string, e *keyEntry) bool { return e.Round+wire.KeptRounds < round })
+}
 
 func (t *keyTable) evict() {
 	n := 0

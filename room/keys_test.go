@@ -65,6 +65,23 @@ func TestKeylessKeepsTheNewest(t *testing.T) {
 	}
 }
 
+// TestKeylessForgetsWhoIsGone has other players in every round.
+func TestKeylessForgetsWhoIsGone(t *testing.T) {
+	k := newKeyTable()
+	const perRound = 3
+	for round := uint64(1); round <= 100; round++ {
+		for i := range perRound {
+			k.fileKeyless(filedEntry(fmt.Sprint("p", round, "-", i), "k", round))
+		}
+	}
+	if want := perRound * (wire.KeptRounds + 1); len(k.newest) != want {
+		t.Fatalf("the commands of %d players are kept, want %d", len(k.newest), want)
+	}
+	if again := k.save().restore(); len(again.newest) != len(k.newest) || again.round != k.round {
+		t.Fatalf("restored: %d players in round %d, want %d in %d", len(again.newest), again.round, len(k.newest), k.round)
+	}
+}
+
 func TestRepliesFitAMessage(t *testing.T) {
 	const third = maxListBytes/3 + 1
 	for sizes, want := range map[[4]int]int{

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"tickcast/wire"
 )
 
 // ErrStopped tells that the hub's Run has ended.
@@ -48,13 +50,25 @@ func (h *Hub) Run(ctx context.Context) error {
 	flushers.Wait()
 	h.mu.Lock()
 	h.stopped = true
-	conns := append([]*Conn(nil), h.conns...)
 	h.mu.Unlock()
-	for _, c := range conns {
+	for _, c := range h.all() {
 		c.kill()
 	}
 	h.work.Wait()
 	return nil
+}
+
+// CloseAll closes every connection as Conn.Close does.
+func (h *Hub) CloseAll(code wire.CloseCode, reason string) {
+	for _, c := range h.all() {
+		c.Close(code, reason)
+	}
+}
+
+func (h *Hub) all() []*Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*Conn(nil), h.conns...)
 }
 
 // Topic returns the topic of that name, making it if there is none. size is how many

@@ -57,13 +57,14 @@ func (g *Gateway) sessions() []*session {
 	return all
 }
 
-// closeAll tells everybody when to come back, and closes.
+// closeAll tells everybody when to come back, and closes; who has not said hello is only closed.
 func (g *Gateway) closeAll(code wire.CloseCode, reason string) {
 	for _, s := range g.sessions() {
 		wait := rand.N(restartTime) // not all at once
 		s.send(wire.Retry{Type: wire.TypeRetry, AfterMS: wait.Milliseconds()})
 		s.conn.Close(code, reason)
 	}
+	g.hub.CloseAll(code, reason)
 }
 
 // waitForSessions gives closed connections time to end properly.

@@ -183,11 +183,12 @@ func TestDrain(t *testing.T) {
 
 // P6.4, P6.5: a gateway that stops says when to come back.
 func TestShutdown(t *testing.T) {
-	g := newWorld(t).gateway()
-	c := g.player("ann")
+	g := newWorld(t).gateway(func(c *server.Config) { c.HelloTimeout = time.Hour })
+	c, silent := g.player("ann"), g.dial()
 	go g.stop()
 	c.want("when to come back", wire.TypeRetry)
 	c.wantClose("shutdown", wire.CloseShutdown)
+	silent.wantClose("shutdown before hello", wire.CloseShutdown)
 	g.stop()
 }
 

@@ -50,7 +50,7 @@ func NewPartition(cfg PartitionConfig) *Partition {
 	if refused != nil {
 		panic("room: cashier refused to start: " + refused.Error())
 	}
-	p.add(&roomState{id: wire.CashierRoom, game: r, keys: newKeyTable(), hidden: true})
+	p.add(&roomState{id: wire.CashierRoom, game: r, keys: newKeyTable(), hidden: true, wake: r.Due()})
 	return p
 }
 

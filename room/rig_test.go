@@ -285,19 +285,6 @@ func (r *rig) view(room string) map[string]any {
 
 func (r *rig) phase(room string) string { return fmt.Sprint(r.view(room)["phase"]) }
 
-// refold folds the whole log again and returns the state.
-func (r *rig) refold() *Partition {
-	r.t.Helper()
-	p := NewPartition(r.cfg)
-	var out Output
-	for _, rec := range r.log {
-		if err := p.Apply(rec, &out); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	return p
-}
-
 // modelBook is the ledger as a few maps: enough to decide stakes, and a reference
 // for where the money is.
 type modelBook struct {

@@ -14,7 +14,7 @@
 // owners and ledger workers run beside them, each bounded in time. Run waits for all of them.
 //
 // Locks are taken in the order commands, session, then connections and topics of package
-// fanout; feeds and players alone.
+// fanout; players behind a session, feeds alone.
 //
 // Guarantees: what section 1 to 6 and 9 of docs/protocol.md say. In short: updates
 // of a room reach a client in order and without gap, or the client is told; a

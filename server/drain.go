@@ -30,7 +30,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 	g.sayInfo()
 	move := fanout.NewFrame(encode(wire.Move{Type: wire.TypeMove, WithinMS: g.cfg.DrainWindow.Milliseconds()}))
 	for _, s := range g.sessions() {
-		s.sendFrame(move)
+		s.tell("", move)
 	}
 	g.awaitEmpty(ctx, g.cfg.DrainWindow)
 	rest := g.sessions()

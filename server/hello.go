@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tickcast/cache"
+	"tickcast/fanout"
 	"tickcast/wire"
 )
 
@@ -29,12 +30,16 @@ func (s *session) hello(now time.Time, m *wire.ClientMessage) {
 	}
 	s.player, s.expires = who.Player, who.expires
 	known := s.resume(m.Session)
-	if !s.g.players.add(s) {
+	if !s.welcome(now, known) {
 		s.conn.Close(wire.CloseConnectionLimit, "too many connections of this player")
 		return
 	}
-	s.live.greeted.Store(true)
-	s.welcome(now, known)
+	kind := "login"
+	if known {
+		kind = "resume"
+	}
+	s.g.events.add(s.event(kind, ""))
+	s.refresh(now)
 	if s.g.sanctions.kicked(who.ID, now) { // since the first look, when this session was not yet found
 		s.conn.Close(wire.CloseKicked, "kicked by an operator")
 	}
@@ -64,15 +69,19 @@ func (s *session) resume(id string) (known bool) {
 	return true
 }
 
-func (s *session) welcome(now time.Time, known bool) {
-	kind := "login"
-	if known {
-		kind = "resume"
-	}
-	s.send(wire.Welcome{
+// welcome admits the session and says so, unless its player has too many. Both under mu: what
+// concerns the player comes behind the welcome.
+func (s *session) welcome(now time.Time, known bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := fanout.NewFrame(encode(wire.Welcome{
 		Type: wire.TypeWelcome, Protocol: wire.ProtocolVersion, Session: s.id, Resumed: known, Gateway: s.g.cfg.ID,
 		Player: s.player, Rooms: s.resumed, PingMS: s.g.cfg.PingInterval.Milliseconds(), Now: now.UnixMilli(),
-	})
-	s.g.events.add(s.event(kind, ""))
-	s.refresh(now)
+	}))
+	if !s.g.players.add(s) {
+		return false
+	}
+	s.live.greeted.Store(true)
+	s.sendFrame(f)
+	return true
 }

@@ -46,6 +46,36 @@ func TestClientPing(t *testing.T) {
 	}
 }
 
+// P2.5: nothing comes before the welcome, whatever happens to the player meanwhile.
+func TestWelcomeComesFirst(t *testing.T) {
+	w, _, g := lobby(t, func(c *server.Config) { c.MaxPerPlayer = 1000 })
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for version := int64(2); ; version++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			w.owner.tell(wire.CashierRoom, 1, wire.Private{Player: "ann", Message: encodeJSON(wire.Balance{Type: wire.TypeBalance, Version: version})})
+			if w.owner.nc.Flush() != nil {
+				return
+			}
+		}
+	}()
+	defer func() {
+		close(stop)
+		<-done
+	}()
+	for range 100 {
+		c := g.dial()
+		c.quiet = map[string]bool{}
+		c.hello(token(t, "ann"), "")
+		_ = c.ws.CloseNow()
+	}
+}
+
 // P2.5: a session goes on at another gateway, with its positions; another player
 // cannot take it.
 func TestSessionGoesOn(t *testing.T) {

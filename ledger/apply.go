@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -43,11 +44,11 @@ func (b *Book) Apply(ctx context.Context, bookings []wire.Booking) ([]wire.Booki
 	return done.results, nil
 }
 
-// applied is what a transaction changed.
+// applied is what came out of a transaction.
 type applied struct {
 	results  []wire.BookingResult
-	outcomes []string // label of each result: "booked", "repeated" or the code
-	balances []Balance
+	outcomes []string  // label of each result: "booked", "repeated" or the code
+	balances []Balance // of the players whom the bookings name, changed or not
 	scores   []BoardScore
 }
 
@@ -192,12 +193,7 @@ func (x *batch) lockRounds(ctx context.Context, rounds map[roundKey]bool) error 
 		_, _ = h.Write([]byte(k.uuid + "/" + strconv.FormatUint(k.round, 10)))
 		locks = append(locks, lock{int64(h.Sum64()), exclusive})
 	}
-	slices.SortFunc(locks, func(a, b lock) int {
-		if a.key < b.key {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(locks, func(a, b lock) int { return cmp.Compare(a.key, b.key) })
 	keys, exclusive := make([]int64, len(locks)), make([]bool, len(locks))
 	for i, l := range locks {
 		keys[i], exclusive[i] = l.key, l.exclusive

@@ -174,12 +174,12 @@ func (x *batch) answer(r wire.BookingResult, label string) {
 	x.changed.outcomes = append(x.changed.outcomes, label)
 }
 
-// done is what the transaction changed, once it is committed.
+// done is what the transaction changed, once it is committed. The balances of those
+// whose bookings changed nothing are told as well: of a repeated booking it is not
+// known whether whoever booked it first lived long enough to copy the balance.
 func (x *batch) done() applied {
 	for _, a := range x.accounts {
-		if a.dirty {
-			x.changed.balances = append(x.changed.balances, Balance{a.id, a.balance, a.version})
-		}
+		x.changed.balances = append(x.changed.balances, Balance{a.id, a.balance, a.version})
 	}
 	return x.changed
 }

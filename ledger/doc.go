@@ -24,7 +24,8 @@
 // the order of the log when several workers run or one of them dies. A room books
 // the end of a round after the results of the round's other bookings; a payout
 // that comes after its bet was lost is refused. Redis lags behind, and may be
-// behind for longer when it was away.
+// behind for longer when it was away, or when a worker died: the next one to start
+// copies the whole book.
 //
 // Limits: amounts are 1 to MaxAmount minor units. No credit lifts a balance above
 // MaxBalance, and no score goes beyond it: it is exact in a JavaScript number and

@@ -5,11 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
-
-	"tickcast/wire"
 )
 
 // invariant is a query that returns one row per violation: what is wrong and its
@@ -86,48 +81,4 @@ func (b *Book) Check(ctx context.Context) error {
 		}
 	}
 	return errors.Join(violated...)
-}
-
-const (
-	// sumsAge is how old the sums of Health may be at least.
-	sumsAge = 10 * time.Second
-	// sumsShare bounds the time spent on them: a sum that took a second is good
-	// for at least this many seconds.
-	sumsShare = 50
-)
-
-// sumCache keeps sums over the whole book, which are too dear for each query.
-type sumCache struct {
-	summing sync.Mutex // held by the one goroutine that sums up
-	last    atomic.Pointer[sums]
-}
-
-type sums struct {
-	health wire.LedgerHealth
-	until  time.Time
-}
-
-// Health tells the sums over the book. They read all entries, so they are up to
-// ten seconds old, or older when the book is so large that this would cost more
-// than a fiftieth of the time. Queued is left to the worker.
-func (b *Book) Health(ctx context.Context) (wire.LedgerHealth, error) {
-	c := &b.sums
-	last := c.last.Load()
-	if last != nil && (time.Now().Before(last.until) || !c.summing.TryLock()) {
-		return last.health, nil
-	}
-	if last == nil {
-		c.summing.Lock()
-	}
-	defer c.summing.Unlock()
-	start := time.Now()
-	h := wire.LedgerHealth{Database: b.Database()}
-	err := b.read.QueryRowContext(ctx, `SELECT CAST(COALESCE((SELECT SUM(amount) FROM entries), 0) AS BIGINT),
-		(SELECT COUNT(*) FROM transfers), (SELECT COUNT(*) FROM accounts)`).
-		Scan(&h.EntrySum, &h.Transfers, &h.Accounts)
-	if err != nil {
-		return wire.LedgerHealth{}, fmt.Errorf("sum up ledger: %w", err)
-	}
-	c.last.Store(&sums{h, start.Add(max(sumsAge, time.Since(start)*sumsShare))})
-	return h, nil
 }

@@ -47,10 +47,10 @@ type mirror struct {
 	every   time.Duration // static after newMirror; mirrorCheck
 	wake    chan struct{} // one element: there is something to write
 
-	mu         sync.Mutex // guards the following
-	balances   map[string]Balance
-	scores     map[scoreKey]BoardScore
-	overflowed bool // a change was dropped; the copy must be made again
+	mu       sync.Mutex // guards the following
+	balances map[string]Balance
+	scores   map[scoreKey]BoardScore
+	stale    bool // the copy may lack a change and must be made again
 
 	// Owned by run.
 	away    bool   // the last write failed
@@ -58,10 +58,12 @@ type mirror struct {
 	seen    int    // how often it was seen
 }
 
+// newMirror makes a mirror that begins with a whole copy: what a worker that died
+// had booked and not copied yet, nobody knows.
 func newMirror(b *Book, c *cache.Client, log *slog.Logger, m *metrics) *mirror {
 	return &mirror{
 		book: b, cache: c, log: log, metrics: m, id: uuid.NewString(), every: mirrorCheck, wake: make(chan struct{}, 1),
-		balances: map[string]Balance{}, scores: map[scoreKey]BoardScore{},
+		balances: map[string]Balance{}, scores: map[scoreKey]BoardScore{}, stale: true,
 	}
 }
 
@@ -110,7 +112,7 @@ func (m *mirror) overflow() {
 	m.metrics.dropped.Add(float64(len(m.balances) + len(m.scores) + 1))
 	clear(m.balances)
 	clear(m.scores)
-	m.overflowed = true
+	m.stale = true
 }
 
 // run writes what is queued and repairs the copy until ctx ends.
@@ -131,6 +133,14 @@ func (m *mirror) run(ctx context.Context) error {
 			m.check(ctx)
 		}
 	}
+}
+
+// last writes what is queued when run has returned and nothing is booked any more:
+// the workers that go on know nothing of it.
+func (m *mirror) last(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mirrorTimeout)
+	defer cancel()
+	m.flush(ctx)
 }
 
 // flush writes what is queued; what fails is queued again.
@@ -209,10 +219,10 @@ func (m *mirror) check(ctx context.Context) {
 		return
 	}
 	m.mu.Lock()
-	overflowed := m.overflowed
+	stale := m.stale
 	m.mu.Unlock()
 	switch {
-	case marker == m.book.id && !overflowed:
+	case marker == m.book.id && !stale:
 		m.foreign, m.seen = "", 0
 		return
 	case m.othersRepair(marker):
@@ -240,20 +250,20 @@ func (m *mirror) othersRepair(marker string) bool {
 // and where it is; if it is gone at the end, Redis was flushed meanwhile and the
 // next check begins again.
 func (m *mirror) repair(ctx context.Context) error {
-	m.setOverflowed(false)
+	m.setStale(false)
 	m.metrics.repairs.Inc()
 	start := time.Now()
 	r := repair{mirror: m}
 	if err := r.run(ctx); err != nil {
-		m.setOverflowed(true) // the marker may still be that of a whole copy
+		m.setStale(true) // the marker may still be that of a whole copy
 		return err
 	}
 	m.log.Info("copied the book to Redis", "balances", r.balances, "scores", r.scores, "took", time.Since(start))
 	return nil
 }
 
-func (m *mirror) setOverflowed(v bool) {
+func (m *mirror) setStale(v bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.overflowed = v
+	m.stale = v
 }

@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"tickcast/bus"
 	"tickcast/cache"
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
@@ -124,6 +127,54 @@ func TestRedisIsACopy(t *testing.T) {
 	wantSound(t, b)
 }
 
+// TestWorkerBeginsWithAWholeCopy: Redis says that its copy is whole, and it lacks what
+// a worker booked that died before it copied it.
+func TestWorkerBeginsWithAWholeCopy(t *testing.T) {
+	c := openCache(t, testsvc.Redis(t))
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	wantResult(t, "booked and not copied", b, stakeOf("s", "ann", 1000), "", 99_000)
+	if err := c.SetMarker(context.Background(), mirrorName, b.id); err != nil {
+		t.Fatal(err)
+	}
+	q.work(b, c)
+	wantCopy(t, "the next worker copies it", b, c, []string{"ann"}, nil)
+}
+
+// TestWorkerEndsWithACopy: what was booked last is copied before Run returns.
+func TestWorkerEndsWithACopy(t *testing.T) {
+	c := openCache(t, testsvc.Redis(t))
+	q, b := newQueue(t), openBook(t, sqliteURL(t))
+	w, err := NewWorker(Config{Book: b, Conn: q.connect(bus.RoleLedger), Cache: c, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Balance{"ann", 500, 3}
+	w.mirror.put(applied{balances: []Balance{want}})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	got, err := c.Balance(context.Background(), "ann")
+	if err != nil || got != (cache.Balance{Player: "ann", Amount: 500, Version: 3}) {
+		t.Errorf("the copy is %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// TestRepetitionIsCopied: whoever booked it first may have died before he copied it.
+func TestRepetitionIsCopied(t *testing.T) {
+	b := openBook(t, sqliteURL(t))
+	for _, why := range []string{"booked", "repeated"} {
+		done, err := b.apply(context.Background(), []wire.Booking{stakeOf("s", "ann", 1000)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []Balance{{"ann", 99_000, 2}}; !slices.Equal(done.balances, want) {
+			t.Errorf("%s: %+v is copied, want %+v", why, done.balances, want)
+		}
+	}
+}
+
 // TestRepairsOfTwoWorkers: both notice the flush, one repairs, and a repair that
 // was abandoned is taken over.
 func TestRepairsOfTwoWorkers(t *testing.T) {
@@ -153,17 +204,18 @@ func TestMirrorOverflows(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := newMirror(nil, nil, nil, m)
+	x.stale = false
 	var list []Balance
 	for i := range mirrorLimit + 1 {
 		list = append(list, Balance{Player: fmt.Sprint(i), Version: 1})
 	}
 	x.put(applied{balances: list[:mirrorLimit]})
 	x.put(applied{balances: []Balance{{Player: "0", Amount: 5, Version: 2}, {Player: "1", Amount: 7, Version: 0}}})
-	if len(x.balances) != mirrorLimit || x.balances["0"].Amount != 5 || x.balances["1"].Amount != 0 || x.overflowed {
+	if len(x.balances) != mirrorLimit || x.balances["0"].Amount != 5 || x.balances["1"].Amount != 0 || x.stale {
 		t.Fatalf("%d wait, %+v %+v", len(x.balances), x.balances["0"], x.balances["1"])
 	}
 	x.put(applied{balances: list})
-	if len(x.balances) != 0 || !x.overflowed {
+	if len(x.balances) != 0 || !x.stale {
 		t.Errorf("%d wait after an overflow", len(x.balances))
 	}
 	if n := testutil.ToFloat64(m.dropped); n != mirrorLimit+1 {

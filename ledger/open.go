@@ -57,7 +57,7 @@ type Book struct {
 	initial int64   // static after Open: credit of a fresh account
 	id      string  // static after Open: identity of this ledger
 
-	sums sumCache
+	sums summing
 	mu   sync.Mutex // guards done
 	done bool       // closed
 }
@@ -110,6 +110,7 @@ func (b *Book) Close() error {
 		return nil
 	}
 	b.done = true
+	b.sums.close()
 	err := b.write.Close()
 	if b.read != b.write && b.read != nil {
 		err = errors.Join(b.read.Close(), err)

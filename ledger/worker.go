@@ -126,7 +126,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.mirror != nil {
 		g.Go(func() error { return w.mirror.run(ctx) })
 	}
-	return g.Wait()
+	err := g.Wait()
+	if w.mirror != nil {
+		w.mirror.last(context.WithoutCancel(ctx))
+	}
+	return err
 }
 
 // report measures the lag and announces the node.

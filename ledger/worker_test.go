@@ -375,7 +375,8 @@ func TestMalformedMessages(t *testing.T) {
 	q.send(stakeOf("s", "ann", 100))
 	q.wantResults("the one behind them is booked", "s")
 	q.wantEmpty()
-	if n := testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamLedger)); n != 8 {
+	// At least once: that a message was ended may be lost, and it comes again.
+	if n := testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamLedger)); n < 8 {
 		t.Errorf("%v counted, want 8", n)
 	}
 }
@@ -413,7 +414,7 @@ func TestSessionsAreArchived(t *testing.T) {
 		publish(t, js, wire.SessionSubject("g1"), data)
 	}
 	testkit.Eventually(t, "the broken one is dropped", patience, func() bool {
-		return testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamSessions)) == 1
+		return testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamSessions)) >= 1
 	})
 	testkit.Eventually(t, "the event is archived", patience, func() bool {
 		page, err := b.Sessions(context.Background(), "", Page{})
@@ -515,17 +516,18 @@ func TestQueries(t *testing.T) {
 	q.wantResults("booked", "s", "r")
 	q.wantEmpty()
 	gateway := q.connect(bus.RoleGateway)
-	ask := func(query string) wire.LedgerReply {
-		var m *nats.Msg
-		testkit.Eventually(t, "a worker answers", patience, func() (ok bool) {
-			var err error
-			m, err = gateway.Request(wire.LedgerQuerySubject, []byte(query), patience)
-			return err == nil
+	ask := func(query string) (r wire.LedgerReply) {
+		testkit.Eventually(t, "a worker answers in time", patience, func() bool {
+			m, err := gateway.Request(wire.LedgerQuerySubject, []byte(query), patience)
+			if err != nil {
+				return false
+			}
+			r = wire.LedgerReply{}
+			if err := json.Unmarshal(m.Data, &r); err != nil {
+				t.Fatalf("%s: %v", query, err)
+			}
+			return r.Error == nil || r.Error.Code != wire.CodeUnavailable
 		})
-		var r wire.LedgerReply
-		if err := json.Unmarshal(m.Data, &r); err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
 		return r
 	}
 	for query, want := range map[string]string{

@@ -18,6 +18,9 @@ import (
 )
 
 const (
+	// chatBurst lines of a player in chatWindow are allowed (P5.2).
+	chatBurst  = 5
+	chatWindow = 10 * time.Second
 	// chatShown lines are shown to who joins (P5.3).
 	chatShown = 100
 	// chatScan bounds the stored lines that are read for it; the stream keeps as many per room.
@@ -141,7 +144,12 @@ func readChat(ctx context.Context, js jetstream.JetStream, room string, from uin
 // chatter brings players' lines into the chat's stream.
 type chatter struct {
 	g     *Gateway
-	lanes *lanes // by player: his lines keep their order
+	lanes *lanes        // by player: his lines keep their order
+	rates *keyedLimiter // by player: another connection is no further allowance
+}
+
+func newChatter(g *Gateway) *chatter {
+	return &chatter{g: g, lanes: newLanes(g.spawn), rates: newKeyedLimiter(windows(chatBurst, chatWindow))}
 }
 
 // say stores a line. The stored line comes back to everybody in the room; only a

@@ -230,6 +230,10 @@ func TestChat(t *testing.T) {
 	if e := a.wantError("the sixth within 10 s", wire.CodeRateLimited); e.num("id") != 6 {
 		t.Fatal(e.text)
 	}
+	elsewhere := g.player("ann")
+	elsewhere.join("lobby")
+	elsewhere.send(`{"type":"chat","id":7,"room":"lobby","text":"too many"}`)
+	elsewhere.wantError("on another connection of the player", wire.CodeRateLimited)
 	w.owner.sanction(wire.Sanction{Player: "bob", MutedUntil: time.Now().Add(time.Hour).UnixMilli()})
 	eventually(t, "bob is muted", func() bool {
 		b.send(`{"type":"chat","id":7,"room":"lobby","text":"hello"}`)

@@ -12,16 +12,12 @@ const (
 	// maxStrikes malformed messages within strikeWindow close a connection (P1.6).
 	maxStrikes   = 20
 	strikeWindow = 10 * time.Second
-	// chatBurst lines in chatWindow are allowed (P5.2).
-	chatBurst  = 5
-	chatWindow = 10 * time.Second
 )
 
 // conduct judges how a connection behaves. Owned by its reading goroutine.
 type conduct struct {
 	messages *rate.Limiter
 	flood    *rate.Limiter // the same rate, a burst floodFactor times as large
-	chat     window
 	strikes  window
 }
 
@@ -38,7 +34,6 @@ func newConduct(perSecond float64, burst int) conduct {
 	return conduct{
 		messages: rate.NewLimiter(rate.Limit(perSecond), burst),
 		flood:    rate.NewLimiter(rate.Limit(perSecond), floodFactor*burst),
-		chat:     window{limit: chatBurst, length: chatWindow},
 		strikes:  window{limit: maxStrikes - 1, length: strikeWindow},
 	}
 }

@@ -70,7 +70,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, js: js, keys: tokenKeys{cfg.Secret, cfg.PreviousSecret},
 		metrics: newMetrics(cfg.Metrics), started: time.Now(),
 		wheel: newWheel(), admission: &admission{most: cfg.MaxConnections},
-		guests: newKeyedLimiter(cfg.GuestsPerSecond, cfg.GuestBurst), players: newPlayers(cfg.MaxPerPlayer),
+		guests: newKeyedLimiter(tokenBuckets(cfg.GuestsPerSecond, cfg.GuestBurst)), players: newPlayers(cfg.MaxPerPlayer),
 		presence: newPresence(cfg.ID),
 	}
 	g.peer = peer.New(cfg.Conn, js, g.metrics.publishRetries.Inc)
@@ -82,7 +82,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.directory = newDirectory(g.feeds.doubt)
 	g.sanctions = newSanctions(g.kick)
 	g.commands = newCommands(g)
-	g.chat = &chatter{g: g, lanes: newLanes(g.spawn)}
+	g.chat = newChatter(g)
 	g.balances = newBalances(g)
 	g.store = newStore(cfg.Cache, g.metrics.dropped.WithLabelValues("session").Inc, func(error) { g.metrics.cacheErrors.Inc() })
 	g.events = newEventLog(js, cfg.ID, g.metrics.dropped.WithLabelValues("event").Inc)

@@ -210,7 +210,7 @@ func (s *session) say(now time.Time, r *wire.ClientMessage) {
 		refusal = wire.Errorf(wire.CodeBadText, "text is 1 to %d bytes of UTF-8 without control characters", wire.MaxChatBytes)
 	case s.g.sanctions.muted(s.player.ID, now):
 		refusal = wire.Errorf(wire.CodeMuted, "an operator muted you")
-	case !s.conduct.chat.allow(now):
+	case !s.g.chat.rates.allow(s.player.ID, now):
 		refusal = wire.Errorf(wire.CodeRateLimited, "at most %d lines in %v", chatBurst, chatWindow)
 	}
 	if refusal != nil {

@@ -120,7 +120,7 @@ func TestConduct(t *testing.T) {
 }
 
 func TestKeyedLimiter(t *testing.T) {
-	l := newKeyedLimiter(1, 2)
+	l := newKeyedLimiter(tokenBuckets(1, 2))
 	for _, want := range []bool{true, true, false} {
 		if l.allow("a", start) != want || !l.allow(fmt.Sprint("other", want), start) {
 			t.Fatal("a bucket concerns another key")

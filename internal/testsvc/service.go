@@ -16,7 +16,7 @@ import (
 const (
 	readyTimeout = 60 * time.Second
 	stopTimeout  = 10 * time.Second
-	startTries   = 5 // another process may take a free port before the service does
+	startTries   = 5 // something else on the machine may take the port before the service does
 )
 
 // spec is how one kind of service is run.
@@ -153,17 +153,6 @@ func (s *Service) end(sig syscall.Signal) {
 		s.t.Logf("%s did not stop within %v and was killed", s.spec.name, stopTimeout)
 		run.kill()
 	}
-}
-
-// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("find a free port: %v", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // address is the loopback address with a port.

@@ -167,6 +167,30 @@ func TestMissingProgramSkipsAndFailsUnderCI(t *testing.T) {
 	}
 }
 
+// A port belongs to one test at a time, though nothing listens on it.
+func TestFreePort(t *testing.T) {
+	var port int
+	t.Run("holder", func(t *testing.T) {
+		port = FreePort(t)
+		if _, ok := reserve(port); ok {
+			t.Errorf("port %d was given away twice", port)
+		}
+	})
+	release, ok := reserve(port)
+	if !ok {
+		t.Fatalf("port %d was not given back", port)
+	}
+	release()
+	l, err := net.Listen("tcp", address(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, ok := reserve(port); ok {
+		t.Errorf("port %d is in use", port)
+	}
+}
+
 // A service whose process ends at once is an error, not a wait.
 func TestServiceThatEnds(t *testing.T) {
 	s := &Service{t: t, log: &output{}, spec: spec{

@@ -144,9 +144,7 @@ func (f *feed) at(ctx context.Context, seq uint64) (*Record, error) {
 }
 
 func (f *feed) parse(m *jetstream.RawStreamMsg) (Record, error) {
-	rec, err := parseRecord(m.Subject, m.Sequence, m.Time.UnixNano(), m.Data)
-	rec.Forged = !bus.Genuine(f.name, m.Header)
-	return rec, err
+	return f.record(m.Subject, Record{Seq: m.Sequence, Time: m.Time.UnixNano(), Data: m.Data}, m.Header)
 }
 
 var errFeedMessage = errors.New("room: a message on the feed is not a republished record")
@@ -162,9 +160,7 @@ func (f *feed) parseLive(m *nats.Msg) (Record, error) {
 	if err != nil {
 		return Record{}, errFeedMessage
 	}
-	rec, err := parseRecord(last(m.Header["Nats-Subject"]), seq, ts.UnixNano(), m.Data)
-	rec.Forged = !bus.Genuine(f.name, m.Header)
-	return rec, err
+	return f.record(last(m.Header["Nats-Subject"]), Record{Seq: seq, Time: ts.UnixNano(), Data: m.Data}, m.Header)
 }
 
 func last(values []string) string {
@@ -174,10 +170,13 @@ func last(values []string) string {
 	return values[len(values)-1]
 }
 
-func parseRecord(subject string, seq uint64, unixNano int64, data []byte) (Record, error) {
+// record completes a record by its subject and its header.
+func (f *feed) record(subject string, rec Record, h nats.Header) (Record, error) {
 	kind, _, room, ok := wire.ParseLogSubject(subject)
-	if !ok {
-		return Record{}, fmt.Errorf("record %d has the subject %q, which is not a log subject", seq, subject)
+	if !ok && kind != wire.KindCommand && kind != wire.KindAction {
+		return Record{}, fmt.Errorf("record %d has the subject %q, which is not a log subject", rec.Seq, subject)
 	}
-	return Record{Seq: seq, Time: unixNano, Kind: kind, Room: room, Data: data}, nil
+	rec.Kind, rec.Room = kind, room
+	rec.Forged = !ok || !bus.Genuine(f.name, h)
+	return rec, nil
 }

@@ -228,7 +228,14 @@ func (s *stage) command(room string, c wire.Command) {
 	}
 }
 
+// updatesOf is how many updates of a room were heard; the caller holds mu.
 func (s *stage) updatesOf(room string) int { return len(s.updates[room]) }
+
+func (s *stage) updatesSoFar(room string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.updatesOf(room)
+}
 
 // wantWhole checks that the updates of a room have no gap and no two versions.
 func (s *stage) wantWhole(room string) {
@@ -375,9 +382,7 @@ func TestTwoHostsShareAndTakeOver(t *testing.T) {
 	s.eventually("rounds in all rooms", rounds(5))
 	one.nc.Close() // as a kill −9 looks to the others
 	s.eventually("the other owns all", func() bool { return two.owned() == 4 })
-	s.mu.Lock()
-	have := s.updatesOf("room-0")
-	s.mu.Unlock()
+	have := s.updatesSoFar("room-0")
 	s.eventually("rounds go on in all rooms", rounds(have+10))
 	for i := range 8 {
 		s.wantWhole(fmt.Sprintf("room-%d", i))
@@ -514,6 +519,33 @@ func TestAForgedClaimDoesNoHarm(t *testing.T) {
 		return s.updatesOf("derby") > have+10
 	})
 	s.wantWhole("derby")
+}
+
+// TestARecordOfNoRoomDoesNoHarm: a subject of the stream takes any token, and a
+// record that stopped the fold would stop it for ever.
+func TestARecordOfNoRoomDoesNoHarm(t *testing.T) {
+	s := newStage(t, 1)
+	h := s.host("one", true)
+	s.create("derby", "race", fastRace)
+	for nc, subject := range map[*nats.Conn]string{s.gateway: "cmd.0.Not-A-Room!", s.operator: "adm.0.Not-A-Room!"} {
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range [][]byte{nil, []byte("x"), game.Encode(wire.Action{ID: "a", Op: wire.ActionCreate}), make([]byte, 100_000)} {
+			if _, err := js.Publish(t.Context(), subject, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	have := s.updatesSoFar("derby")
+	s.eventually("rounds go on", func() bool { return s.updatesOf("derby") > have+10 })
+	if why := h.Partitions()[0].Halted; why != "" {
+		t.Fatal(why)
+	}
+	h.stop()
+	again := s.host("again", true)
+	s.eventually("it starts again", func() bool { return again.owned() == 1 })
 }
 
 func TestASnapshotThatDoesNotFitTheLogIsReplaced(t *testing.T) {

@@ -13,9 +13,10 @@ type Record struct {
 	Kind wire.Kind // from the subject
 	Room string    // from the subject; empty for own, evt and res
 	Data []byte    // not modified
-	// Forged tells that nobody published the record: it is an answer of JetStream that
-	// somebody had sent to a subject of the log, which no permission forbids. It has a
-	// sequence and a timestamp like any record, and no effect.
+	// Forged tells that no process of ours wrote the record: it is an answer of JetStream
+	// that somebody had sent to a subject of the log, which no permission forbids, or
+	// it names what cannot be a room, as the stream's subjects take any token there. It
+	// has a sequence and a timestamp like any record, and no effect.
 	Forged bool
 }
 

@@ -122,18 +122,16 @@ func partitionSubject(kind string, p int, room string) string {
 }
 
 // ParseLogSubject splits the subject of a log record into its kind, partition
-// and room (empty for own, evt and res). ok is false for any other subject.
+// and room (empty for own, evt and res). ok is false for any other subject, with
+// the kind if there is one.
 func ParseLogSubject(s string) (kind Kind, partition int, room string, ok bool) {
-	k, rest, found := strings.Cut(s, ".")
-	if !found {
-		return "", 0, "", false
-	}
+	k, rest, _ := strings.Cut(s, ".")
+	kind = Kind(k)
 	num, room, hasRoom := strings.Cut(rest, ".")
 	p, err := strconv.Atoi(num)
 	if err != nil || p < 0 || num != strconv.Itoa(p) {
-		return "", 0, "", false
+		return kind, 0, "", false
 	}
-	kind = Kind(k)
 	switch kind {
 	case KindCommand, KindAction:
 		ok = hasRoom && (room == CashierRoom || ValidRoomID(room))

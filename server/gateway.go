@@ -316,28 +316,33 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 		turnAway(w, why)
 		return
 	}
-	conn, err := g.accept(w, r)
+	var s *session // of who pings: nothing is read before it is there
+	conn, err := g.accept(w, r, func() bool { return s.pinged(time.Now()) })
 	if err != nil {
 		g.admission.leave()
 		g.metrics.refusedBy[refusedHandshake].Inc()
 		return
 	}
 	g.metrics.opened.Inc()
-	s := newSession(g, conn, clientAddress(r, g.cfg.TrustedProxies), time.Now())
+	s = newSession(g, conn, clientAddress(r, g.cfg.TrustedProxies), time.Now())
 	if !g.spawn(func() { defer g.admission.leave(); s.serve() }) {
 		conn.Close(wire.CloseShutdown, "the gateway stops")
 		g.admission.leave()
 	}
 }
 
-// accept answers with the error if the handshake is refused.
-func (g *Gateway) accept(w http.ResponseWriter, r *http.Request) (*fanout.Conn, error) {
-	return g.hub.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: g.cfg.Origins})
+// accept answers with the error if the handshake is refused. pinged is asked by the reading
+// goroutine whether a ping frame gets a pong.
+func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, pinged func() bool) (*fanout.Conn, error) {
+	return g.hub.Accept(w, r, &websocket.AcceptOptions{
+		OriginPatterns: g.cfg.Origins,
+		OnPingReceived: func(context.Context, []byte) bool { return pinged() },
+	})
 }
 
 // refuseInBand tells a browser that there is no room.
 func (g *Gateway) refuseInBand(w http.ResponseWriter, r *http.Request) {
-	conn, err := g.accept(w, r)
+	conn, err := g.accept(w, r, func() bool { return false })
 	if err != nil {
 		g.admission.leaveTold()
 		return

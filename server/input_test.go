@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -275,6 +277,33 @@ func TestMessageRate(t *testing.T) {
 		c.send(`{"type":"ping","id":1}`)
 	}
 	c.wantClose("ten times the burst", wire.CloseTooManyRequests)
+}
+
+// P6.7: ping frames count as messages. Over the rate they are not answered, far over it the connection is closed.
+func TestPingFrameRate(t *testing.T) {
+	g := newWorld(t).gateway(func(c *server.Config) { c.MessagesPerSecond, c.MessageBurst = 0.001, 5 })
+	c := g.player("ann") // one message
+	for range 4 {
+		if err := c.ws.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := c.ws.Ping(ctx); err == nil {
+		t.Error("a ping over the rate was answered")
+	}
+	c.send(`{"type":"ping","id":5}`)
+	c.wantError("pings have used the burst up", wire.CodeRateLimited)
+
+	flood := g.player("bob")
+	var pings sync.WaitGroup
+	for range 60 {
+		pings.Go(func() { _ = flood.ws.Ping(t.Context()) }) // until the connection ends
+	}
+	flood.wantClose("ten times the burst", wire.CloseTooManyRequests)
+	_ = flood.ws.CloseNow()
+	pings.Wait()
 }
 
 // P3.9: at most 16 rooms.

@@ -28,6 +28,15 @@ func (s *session) receive(now time.Time, p []byte) {
 	}
 }
 
+// pinged judges a ping frame, which counts as a message (P6.7), and reports whether it is answered.
+func (s *session) pinged(now time.Time) bool {
+	how := s.conduct.arrived(now)
+	if how == verdictFlood {
+		s.conn.Close(wire.CloseTooManyRequests, "far over the rate limit")
+	}
+	return how == verdictPass
+}
+
 func (s *session) dispatch(now time.Time, m *wire.ClientMessage) {
 	switch m.Type {
 	case wire.TypeHello:

@@ -132,13 +132,10 @@ func (f *feeds) lost(c *fanout.Conn, t *fanout.Topic, from, to uint64) {
 	if !ok {
 		return
 	}
-	s.mu.Lock()
-	m := s.rooms[t.Name()]
-	s.mu.Unlock()
+	m := s.skip(t.Name(), from, to)
 	if m == nil {
 		return
 	}
 	f.g.metrics.skipped.Inc()
-	s.send(wire.Skip{Type: wire.TypeSkip, Room: m.room, From: from, To: to})
 	m.feed.join(&joining{m: m, again: true, since: time.Now()})
 }

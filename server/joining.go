@@ -58,10 +58,14 @@ type joins struct {
 	asked   time.Time // when private parts were asked for last
 }
 
-// add takes a join. A member that waits already goes on waiting.
+// add takes a join. A member that waits already goes on waiting; what its client asked for counts
+// for more than what the room has begun by itself before it saw that.
 func (w *joins) add(j *joining) {
-	for _, other := range w.waiting {
+	for i, other := range w.waiting {
 		if other.m == j.m {
+			if other.again && !j.again {
+				w.waiting[i] = j
+			}
 			return
 		}
 	}

@@ -171,6 +171,18 @@ func (s *session) tell(room string, f *fanout.Frame) {
 	}
 }
 
+// skip tells which updates of a room do not come, and returns the session's place there; nil if it
+// has left.
+func (s *session) skip(room string, from, to uint64) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.rooms[room]
+	if m != nil {
+		s.send(wire.Skip{Type: wire.TypeSkip, Room: room, From: from, To: to}) // under mu, as in tell
+	}
+	return m
+}
+
 // tellBalance sends a balance unless a newer one was sent.
 func (s *session) tellBalance(b wire.Balance) {
 	b.Type = wire.TypeBalance
@@ -224,17 +236,20 @@ func (s *session) forget(m *member) bool {
 	return was
 }
 
-// positions are the last known positions of the session's rooms.
+// positions are the last known positions of the session's rooms. Those that were not joined again go
+// where there are too many, or a session that is resumed with other rooms each time would grow.
 func (s *session) positions() map[string]wire.Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := map[string]wire.Position{}
-	for room, p := range s.resumed {
-		all[room] = p
-	}
 	for room, m := range s.rooms {
 		if m.joined {
 			all[room] = m.known
+		}
+	}
+	for room, p := range s.resumed {
+		if _, here := all[room]; !here && len(all) < wire.MaxRoomsPerSession {
+			all[room] = p
 		}
 	}
 	return all

@@ -286,6 +286,33 @@ func TestLanes(t *testing.T) {
 	}
 }
 
+// P3.2: the copy may be replaced between a client's join and the room's first look at it; the reply
+// is still one to the client's request.
+func TestJoinMeetsReset(t *testing.T) {
+	var w joins
+	m := &member{}
+	w.again(m)
+	asked := &joining{m: m, id: 7}
+	w.add(asked)
+	w.again(m)
+	if len(w.waiting) != 1 || w.waiting[0] != asked {
+		t.Errorf("%d joins wait, the first %+v", len(w.waiting), w.waiting[0])
+	}
+}
+
+// P2.5: a session that is resumed with other rooms each time keeps those of now, and no more than a
+// connection can join.
+func TestPositionsAreBounded(t *testing.T) {
+	s := &session{rooms: map[string]*member{}, resumed: map[string]wire.Position{}}
+	for i := range wire.MaxRoomsPerSession {
+		s.resumed[fmt.Sprint("old-", i)] = wire.Position{Log: "l", Seq: 1}
+	}
+	s.rooms["new"] = &member{joined: true, known: wire.Position{Log: "l", Seq: 2}}
+	if all := s.positions(); len(all) != wire.MaxRoomsPerSession || all["new"].Seq != 2 {
+		t.Errorf("%d positions: %v", len(all), all)
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for name, c := range map[string]Config{
 		"no connection": {},

@@ -21,32 +21,38 @@ const (
 // balances looks up what players have: the copy in the cache, else the ledger.
 type balances struct {
 	g     *Gateway
+	spawn func(func()) bool // Static.
 	slots chan struct{}
 }
 
 func newBalances(g *Gateway) *balances {
-	return &balances{g: g, slots: make(chan struct{}, balanceLooks)}
+	return &balances{g: g, spawn: g.spawn, slots: make(chan struct{}, balanceLooks)}
 }
 
-// look sends the player's balance to a session when it is known. It does not
-// block.
+// look sends the player's balance to a session when it is known. It does not block, and does nothing
+// while a look-up for the session is under way: where they take long, each ping interval would add one.
 func (b *balances) look(s *session) {
-	b.g.spawn(func() {
-		for range balanceAttempts {
-			balance, err := b.of(b.g.life, s.player)
-			if err == nil {
-				s.tellBalance(balance)
-				return
-			}
-			select {
-			case <-b.g.life.Done():
-				return
-			case <-s.conn.Done():
-				return
-			case <-time.After(balanceRetry):
-			}
+	if s.looking.CompareAndSwap(false, true) && !b.spawn(func() { b.lookUp(s) }) {
+		s.looking.Store(false)
+	}
+}
+
+func (b *balances) lookUp(s *session) {
+	defer s.looking.Store(false)
+	for range balanceAttempts {
+		balance, err := b.of(b.g.life, s.player)
+		if err == nil {
+			s.tellBalance(balance)
+			return
 		}
-	})
+		select {
+		case <-b.g.life.Done():
+			return
+		case <-s.conn.Done():
+			return
+		case <-time.After(balanceRetry):
+		}
+	}
 }
 
 // of finds a player's balance. A guest without an account has version 0.

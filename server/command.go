@@ -22,6 +22,9 @@ const (
 	answerPatience = time.Second
 	// sweepInterval is how often commands without an answer are looked at.
 	sweepInterval = 100 * time.Millisecond
+	// pendingCommands bounds the commands without an answer. While the log takes none, new connections
+	// would add to them without end.
+	pendingCommands = 1 << 16
 	// commandAsks bounds the questions for answers at the same time.
 	commandAsks = 64
 	// unknownAnswers of an owner that a command which is in the log is not known make the
@@ -75,6 +78,9 @@ func (c *commands) submit(s *session, room string, partition int, cmd wire.Comma
 	p := c.pending[id]
 	if p != nil && p.waits(s) {
 		return nil
+	}
+	if p == nil && len(c.pending) >= pendingCommands {
+		return wire.Errorf(wire.CodeUnavailable, "too many commands of this gateway wait for an answer")
 	}
 	if !s.beginCommand() {
 		return wire.Errorf(wire.CodeBusy, "%d commands wait for an answer", wire.MaxCommandsInFlight)

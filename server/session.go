@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tickcast/fanout"
@@ -26,6 +27,8 @@ type session struct {
 	expires time.Time
 	id      string
 	version int64 // of the stored session
+
+	looking atomic.Bool // whether the balance is being looked up
 
 	mu       sync.Mutex // guards everything below
 	ended    bool

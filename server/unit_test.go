@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"pgregory.net/rapid"
 
+	"tickcast/fanout"
 	"tickcast/wire"
 )
 
@@ -310,6 +311,50 @@ func TestPositionsAreBounded(t *testing.T) {
 	s.rooms["new"] = &member{joined: true, known: wire.Position{Log: "l", Seq: 2}}
 	if all := s.positions(); len(all) != wire.MaxRoomsPerSession || all["new"].Seq != 2 {
 		t.Errorf("%d positions: %v", len(all), all)
+	}
+}
+
+// Look-ups that do not end do not pile up.
+func TestBalanceLooks(t *testing.T) {
+	var started []func()
+	life, stop := context.WithCancel(t.Context())
+	stop() // a look-up that is let run ends at once
+	b := newBalances(&Gateway{life: life})
+	b.spawn = func(f func()) bool { started = append(started, f); return len(started) < 3 }
+	b.slots = nil
+	s := &session{conn: &fanout.Conn{}}
+	for range 10 {
+		b.look(s)
+	}
+	if len(started) != 1 {
+		t.Fatalf("%d look-ups of one session at once", len(started))
+	}
+	started[0]()
+	if b.look(s); len(started) != 2 {
+		t.Fatal("no look-up behind one that has ended")
+	}
+	started[1]()
+	if b.look(s); s.looking.Load() {
+		t.Error("waits for a look-up that could not be started")
+	}
+}
+
+// Commands without an answer are bounded over all connections; one that waits already may be sent again.
+func TestPendingCommandsAreBounded(t *testing.T) {
+	c := newCommands(&Gateway{}) // not running: nothing is brought to the log
+	submit := func(i int) *wire.Error {
+		return c.submit(&session{}, "lobby", 0, wire.Command{Player: fmt.Sprint("p", i), Gateway: "g", Key: "k", Op: "bet"})
+	}
+	for i := range pendingCommands {
+		if refusal := submit(i); refusal != nil {
+			t.Fatalf("command %d: %v", i, refusal)
+		}
+	}
+	if refusal := submit(pendingCommands); refusal == nil || refusal.Code != wire.CodeUnavailable {
+		t.Errorf("one too many: %v", refusal)
+	}
+	if refusal := submit(7); refusal != nil {
+		t.Errorf("one that waits, from another connection: %v", refusal)
 	}
 }
 

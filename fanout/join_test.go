@@ -180,6 +180,11 @@ func TestSinceResetAndGaps(t *testing.T) {
 	want(1, true, "2", "3", "4")
 	want(4, true)
 	want(9, true)
+	for seq, there := range []bool{false, false, true, true, true, false} {
+		if f := topic.At(uint64(seq)); (f != nil) != there || there && string(f.Payload()) != fmt.Sprint(seq) {
+			t.Errorf("update %d: %v", seq, f)
+		}
+	}
 	p, c := r.dial(), r.accepted()
 	if err := topic.Join(c, 4, sealed("j", 4, 0, 0)); err != nil {
 		t.Fatal(err)

@@ -122,6 +122,16 @@ func (t *Topic) Reset(seq uint64) {
 	t.wake()
 }
 
+// At returns update seq, nil if it is not in the ring.
+func (t *Topic) At(seq uint64) *Frame {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if seq < t.updates.lo || seq >= t.updates.hi {
+		return nil
+	}
+	return t.updates.at(seq).frame
+}
+
 // Since returns the updates behind after, oldest first; false if some of them have left
 // the ring.
 func (t *Topic) Since(after uint64) ([]*Frame, bool) {

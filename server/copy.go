@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"tickcast/fanout"
@@ -51,7 +52,12 @@ func (f *feed) update(h wire.OutHeader, body []byte) {
 	case f.sync.doubtful() || c.log == "":
 		c.keepEarly(h, body)
 	case h.Seq <= c.seq:
-		// Known: a new owner says the last ones again.
+		// A new owner says the last ones again. If they are others, the log lost its tail, and their
+		// numbers were used again.
+		if was := f.topic.At(h.Seq); was != nil && h.Epoch > c.speaker && !bytes.Equal(was.Payload(), body) {
+			f.sync.snapshot, f.sync.replace = true, true
+			c.keepEarly(h, body)
+		}
 	case h.Seq == c.seq+1:
 		f.publish(h, body)
 		f.takeEarly()

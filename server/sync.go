@@ -103,7 +103,7 @@ func (f *feed) gotSnapshot(r wire.AskReply, err error, now time.Time) {
 		f.start(r)
 	case r.Seq < c.seq && r.Epoch > c.speaker:
 		f.start(r) // the log lost its tail, and numbers are used again
-	case replace && r.Seq > c.seq:
+	case replace && r.Seq >= c.seq:
 		f.start(r)
 	case r.Seq > c.seq:
 		next := snapshotOf(r)

@@ -32,6 +32,7 @@ type form struct {
 	name  string
 	bytes []byte
 	where func(b []byte, i, end int) bool // nil: anywhere
+	plain bool                            // not in what was decoded: random bytes have it by chance
 }
 
 // Find lists the ways in which the secret is written in b, by name: raw, hex, base64
@@ -41,7 +42,7 @@ func (s Secret) Find(b []byte) []string {
 	var found []string
 	texts := unwrapped(b)
 	for _, f := range s.forms() {
-		if slices.ContainsFunc(texts, f.in) {
+		if f.in(b) || !f.plain && slices.ContainsFunc(texts[1:], f.in) {
 			found = append(found, f.name)
 		}
 	}
@@ -70,30 +71,30 @@ func (s Secret) pointForms() []form {
 	var fs []form
 	if s.Centi < Unusual {
 		where = wholeValue
-		fs = append(fs, form{"crash point, decimal", []byte(strconv.FormatInt(s.Centi, 10)), where})
+		fs = append(fs, form{name: "crash point, decimal", bytes: []byte(strconv.FormatInt(s.Centi, 10)), where: where})
 	} else {
 		fs = numberForms("crash point", s.Centi)
 	}
 	return append(fs,
-		form{"crash point as text", text, where},
-		form{"crash point as float, big endian", bits, nil},
-		form{"crash point as float, little endian", reversed(bits), nil})
+		form{name: "crash point as text", bytes: text, where: where},
+		form{name: "crash point as float, big endian", bytes: bits},
+		form{name: "crash point as float, little endian", bytes: reversed(bits)})
 }
 
 func seedForms(seed [32]byte) []form {
 	var fs []form
 	for order, raw := range map[string][]byte{"": seed[:], ", reversed": reversed(seed[:])} {
 		fs = append(fs,
-			form{"seed, raw" + order, raw, nil},
-			form{"seed, hex" + order, []byte(hex.EncodeToString(raw)), nil},
-			form{"seed, upper hex" + order, []byte(strings.ToUpper(hex.EncodeToString(raw))), nil},
-			form{"seed, decimal" + order, []byte(new(big.Int).SetBytes(raw).String()), wholeNumber},
+			form{name: "seed, raw" + order, bytes: raw},
+			form{name: "seed, hex" + order, bytes: []byte(hex.EncodeToString(raw))},
+			form{name: "seed, upper hex" + order, bytes: []byte(strings.ToUpper(hex.EncodeToString(raw)))},
+			form{name: "seed, decimal" + order, bytes: []byte(new(big.Int).SetBytes(raw).String()), where: wholeNumber},
 			// Half of it is as bad: the rest of a seed in two frames must not hide it.
-			form{"half a seed, raw" + order, raw[:16], nil},
-			form{"half a seed, hex" + order, []byte(hex.EncodeToString(raw[:16])), nil})
+			form{name: "half a seed, raw" + order, bytes: raw[:16]},
+			form{name: "half a seed, hex" + order, bytes: []byte(hex.EncodeToString(raw[:16]))})
 		for shift := range 3 {
-			fs = append(fs, form{fmt.Sprintf("seed, base64 at %d%s", shift, order), base64At(raw, shift, base64.RawStdEncoding), nil})
-			fs = append(fs, form{fmt.Sprintf("seed, base64url at %d%s", shift, order), base64At(raw, shift, base64.RawURLEncoding), nil})
+			fs = append(fs, form{name: fmt.Sprintf("seed, base64 at %d%s", shift, order), bytes: base64At(raw, shift, base64.RawStdEncoding)})
+			fs = append(fs, form{name: fmt.Sprintf("seed, base64url at %d%s", shift, order), bytes: base64At(raw, shift, base64.RawURLEncoding)})
 		}
 	}
 	return fs
@@ -113,17 +114,19 @@ func base64At(raw []byte, shift int, e *base64.Encoding) []byte {
 func numberForms(name string, n int64) []form {
 	be8 := binary.BigEndian.AppendUint64(nil, uint64(n))
 	fs := []form{
-		{name + ", decimal", []byte(strconv.FormatInt(n, 10)), wholeNumber},
-		{name + ", big endian", be8, nil},
-		{name + ", little endian", reversed(be8), nil},
+		{name: name + ", decimal", bytes: []byte(strconv.FormatInt(n, 10)), where: wholeNumber},
+		{name: name + ", big endian", bytes: be8},
+		{name: name + ", little endian", bytes: reversed(be8)},
 	}
-	if n <= math.MaxUint32 {
-		return append(fs, form{name + ", 32 bits big endian", be8[4:], nil}, form{name + ", 32 bits little endian", reversed(be8[4:]), nil})
+	small := n <= math.MaxUint32
+	if small {
+		fs = append(fs, form{name: name + ", 32 bits big endian", bytes: be8[4:]}, form{name: name + ", 32 bits little endian", bytes: reversed(be8[4:])})
 	}
-	// Short varints are found in any noise; one of four bytes and more is a finding.
+	// Three bytes, as a small number's varint has, are in any noise that is long enough,
+	// and most of what decodes as base64 is words: it is searched for as it is.
 	return append(fs,
-		form{name + ", varint", binary.AppendUvarint(nil, uint64(n)), nil},
-		form{name + ", zigzag varint", binary.AppendVarint(nil, n), nil})
+		form{name: name + ", varint", bytes: binary.AppendUvarint(nil, uint64(n)), plain: small},
+		form{name: name + ", zigzag varint", bytes: binary.AppendVarint(nil, n), plain: small})
 }
 
 func (f form) in(b []byte) bool {

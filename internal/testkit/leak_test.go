@@ -24,6 +24,8 @@ func TestSecretIsFoundInEveryForm(t *testing.T) {
 		"crash point":          []byte(`{"crash":78901}`),
 		"crash point as text":  []byte("789.01x"),
 		"crash point, 32 bits": {0, 0, 1, 0x34, 0x35},
+		"crash point, varint":  {9, 0xb5, 0xe8, 0x04, 9},
+		"crash point, zigzag":  {9, 0xea, 0xd0, 0x09, 9},
 		"end":                  []byte(strconv.FormatInt(s.End, 10)),
 		"end in µs":            []byte(strconv.FormatInt(s.End/1000, 10)),
 	} {

@@ -141,8 +141,21 @@ func (s *server) kill() {
 	}
 }
 
+// socket is the address of the WebSocket.
+func (s *server) socket() string { return strings.Replace(s.public, "http", "ws", 1) }
+
 // runCommand runs a command of the program and wants it to succeed.
 func runCommand(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	out, err := tryCommand(t, env, args...)
+	if err != nil {
+		t.Fatalf("tickcast %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// tryCommand runs a command of the program, which may be refused.
+func tryCommand(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -151,10 +164,7 @@ func runCommand(t *testing.T, env []string, args ...string) string {
 	cmd := exec.Command(path, args...)
 	cmd.Env = append(cleanEnvironment(), env...)
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("tickcast %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	return string(out), err
 }
 
 // cleanEnvironment is the environment without settings of the program.

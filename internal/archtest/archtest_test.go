@@ -25,6 +25,20 @@ func TestThisModule(t *testing.T) {
 	}
 }
 
+// TestDependenciesAreDecided wants a line in the record of decisions for every library
+// that may be imported. What is imported and not in the list is found by the rules.
+func TestDependenciesAreDecided(t *testing.T) {
+	record, err := os.ReadFile("../../docs/adr/0006-dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for module := range libraries {
+		if name := strings.TrimPrefix(module, "github.com/"); !strings.Contains(string(record), name) {
+			t.Errorf("no line about %s in docs/adr/0006-dependencies.md", name)
+		}
+	}
+}
+
 // lines is a function's body of n lines.
 func lines(n int) string { return strings.Repeat("\t_ = 0\n", n) }
 

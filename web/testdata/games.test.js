@@ -90,6 +90,30 @@ test('crash: placing, cancelling, refunds', () => {
   equal('a late answer does not reopen a bet', crash.ownBet(late, 0, 8)?.state, 'won');
 });
 
+test('crash: a bet of another window is one of the own', () => {
+  const bet = { e: 'bet', player: 'me', name: 'Me', slot: 1, round: 7, stake: 2000, auto: 150 };
+  let s = frozen(crash.reduce(flying([]), bet, 'me'));
+  equal('placed', s.own, [{ round: 7, slot: 1, stake: 2000, auto: 150, state: 'open' }]);
+  equal("somebody else's", crash.reduce(flying([]), bet, 'you').own, []);
+  equal('known already', crash.reduce(s, bet, 'me').own.length, 1);
+  equal('the answer comes later', crash.betPlaced(s, { bet: 'b1', slot: 1, stake: 2000, round: 7 }).own, s.own);
+  equal('the answer came first', crash.reduce(crash.betPlaced(flying([]), { bet: 'b1', slot: 1, stake: 2000, round: 7 }), bet, 'me').own.length, 1);
+  equal('a settled bet stays settled', crash.betPlaced(crash.cashedOut(s, { slot: 1, round: 7, centi: 150, payout: 3000 }), { bet: 'b1', slot: 1, stake: 2000, round: 7 }).own[0].state, 'won');
+  s = frozen(crash.reduce(s, { e: 'unbet', player: 'me', slot: 1, round: 7 }, 'me'));
+  equal('cancelled there', crash.ownBet(s, 1, 7), undefined);
+  equal('and off the list', s.bets.top, []);
+  equal('and placed again here', crash.betPlaced(s, { bet: 'b2', slot: 1, stake: 500, round: 7 }).own.map((b) => b.state), ['open']);
+});
+
+test('crash: the next chain is known from either side', () => {
+  const view = { phase: 'flying', round: 7, start: 0, settings, bets: { top: [] }, history: [] };
+  const next = { chain: 1, commitment: 'c', salt: 's', salt_source: 'server' };
+  equal('from a snapshot', crash.open({ ...view, fairness: { chain: 0, next } }, null).nextChain, next);
+  let s = frozen(crash.reduce(flying([]), { e: 'commit', chain: 1, commitment: 'c' }));
+  s = frozen(crash.reduce(s, { e: 'salt', chain: 1, salt: 's', salt_source: 'server' }));
+  equal('from events', s.nextChain, next);
+});
+
 test('crash: a voided round gives open bets back and keeps won ones', () => {
   const s = crash.reduce(
     flying([
@@ -127,5 +151,8 @@ test('race: own points', () => {
   equal('an overtaken answer does no harm', race.tapped(s, 4, 13).points, 15);
   equal('another round', race.tapped(s, 3, 99).points, 15);
   equal('a new round starts at zero', race.reduce(s, { e: 'phase', phase: 'gathering', round: 5, start: 1, end: 2 }).points, 0);
-  equal('you of an older round', race.withYou(s, { points: 9, round: 3 }).points, 0);
+  equal('you of an older round', race.withYou(s, { points: 9, round: 3 }).points, 15);
+  equal('taps on their way are not taken back', race.withYou(s, { points: 13, round: 4 }).points, 15);
+  equal('taps of another window', race.withYou(s, { points: 20, round: 4 }).points, 20);
+  equal('no tap was heard yet', race.withYou(s, null).points, 15);
 });

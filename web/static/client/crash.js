@@ -104,7 +104,7 @@ export function open(view, you) {
     settings: view.settings,
     nextSettings: view.next_settings ?? null,
     fairness: view.fairness,
-    nextChain: null,
+    nextChain: view.fairness?.next ?? null,
     bets: { count: 0, stake: 0, paid: 0, ...view.bets, top },
     nextBets: { count: 0, stake: 0, ...view.next_bets },
     history: view.history ?? [],
@@ -144,10 +144,9 @@ export function reduce(s, ev, me) {
     case 'phase':
       return phase(s, ev);
     case 'bet':
-      return ev.round === s.round ? { ...s, bets: { ...s.bets, top: listed(s.bets.top, ev) } } : s;
+      return bet(s, ev, me);
     case 'unbet':
-      if (ev.round !== s.round) return s;
-      return { ...s, bets: { ...s.bets, top: s.bets.top.filter((b) => b.player !== ev.player || b.slot !== ev.slot) } };
+      return unbet(s, ev, me);
     case 'out':
       return out(s, ev, me);
     case 'totals':
@@ -249,6 +248,34 @@ function remembered(history, past) {
 }
 
 /**
+ * A bet of the player's own may have been placed in another window, which had
+ * the answer.
+ * @param {CrashState} s
+ * @param {any} ev
+ * @param {string} [me]
+ * @returns {CrashState}
+ */
+function bet(s, ev, me) {
+  const { round, slot, stake, auto } = ev;
+  const elsewhere = me !== undefined && ev.player === me && !ownBet(s, slot, round);
+  const own = elsewhere ? [...s.own, { round, slot, stake, auto: auto || undefined, state: /** @type {const} */ ('open') }] : s.own;
+  return round === s.round ? { ...s, own, bets: { ...s.bets, top: listed(s.bets.top, ev) } } : { ...s, own };
+}
+
+/**
+ * @param {CrashState} s
+ * @param {any} ev
+ * @param {string} [me]
+ * @returns {CrashState}
+ */
+function unbet(s, ev, me) {
+  const after = me !== undefined && ev.player === me ? betReturned(s, ev) : s;
+  if (ev.round !== s.round) return after;
+  const top = s.bets.top.filter((b) => b.player !== ev.player || b.slot !== ev.slot);
+  return { ...after, bets: { ...s.bets, top } };
+}
+
+/**
  * The list with another bet: by stake, then by arrival, the rest dropped.
  * @param {ListedBet[]} top
  * @param {any} ev
@@ -326,8 +353,10 @@ export function ownBet(s, slot, round) {
  * @returns {CrashState}
  */
 export function betPlaced(s, result) {
-  const others = s.own.filter((b) => b.slot !== result.slot || b.round !== result.round);
-  const known = s.own.find((b) => b.slot === result.slot && b.round === result.round && b.bet === result.bet);
+  const here = s.own.filter((b) => b.slot === result.slot && b.round === result.round);
+  const others = s.own.filter((b) => !here.includes(b));
+  // Of a bet that the room's list told of first, the ID is not known.
+  const known = here.find((b) => b.bet === result.bet || (b.bet === undefined && b.state !== 'refunded'));
   if (known && known.state !== 'pending') return s;
   const { bet, round, slot, stake, auto } = result;
   return { ...s, own: [...others, { bet, round, slot, stake, auto: auto || undefined, state: 'open' }] };

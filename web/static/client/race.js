@@ -51,12 +51,14 @@ export function open(view, you) {
 }
 
 /**
+ * The state with what the server says of the player. Taps of this round that are
+ * on their way still count.
  * @param {RaceState} s
  * @param {any} you
  * @returns {RaceState}
  */
 export function withYou(s, you) {
-  return { ...s, points: you && you.round === s.round ? you.points : 0 };
+  return you ? tapped(s, you.round, you.points) : s;
 }
 
 /**

@@ -38,6 +38,11 @@ export class Room extends Emitter {
     this.position = null;
     this.epoch = 0;
     this.players = 0;
+    /**
+     * Local time at which the newest join was sent: answers since then may be
+     * newer than what the reply says of the player (P3.7).
+     */
+    this.asked = -Infinity;
     /** @type {import('./messages.js').ChatLine[]} */
     this.chat = [];
   }

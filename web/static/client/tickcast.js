@@ -301,6 +301,7 @@ export class Client extends Emitter {
   #sendJoin(link, room) {
     const id = ++this.ids;
     link.joining.set(id, room.id);
+    room.asked = this.env.now();
     const position = room.position ? { position: { ...room.position } } : {};
     link.send({ type: 'join', id, room: room.id, ...position });
   }
@@ -437,7 +438,10 @@ export class Client extends Emitter {
    */
   #skip(link, m) {
     link.order.stop(m.room);
-    this.rooms.get(m.room)?.emit('skip', m);
+    const room = this.rooms.get(m.room);
+    if (!room) return;
+    room.asked = this.env.now(); // by the server itself
+    room.emit('skip', m);
   }
 
   /**

@@ -151,10 +151,12 @@ func run[T any](b *tab, why string, action chromedp.Action[T]) T {
 	return v
 }
 
-// files serves the player's files and, below /testdata/, the modules of the tests.
+// files serves the files of both pages and, below /testdata/, the modules of the
+// tests.
 func files() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/", web.Player())
+	mux.Handle("/static/console/", web.Console())
 	data := http.FileServer(http.Dir("testdata"))
 	mux.Handle("/testdata/", http.StripPrefix("/testdata/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")

@@ -13,7 +13,8 @@ export class ApiError extends Error {
   constructor(status, e) {
     super(e.message || e.code || 'the server answered ' + status);
     this.status = status;
-    this.code = e.code ?? '';
+    // The message of this one names the action, whose end nobody knows yet; no other words say as much.
+    this.code = e.code === 'unavailable' ? '' : (e.code ?? '');
   }
 }
 
@@ -53,7 +54,7 @@ export async function api(method, path, body) {
   try {
     r = await fetch('/api' + path, { method, headers, cache: 'no-store', body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
-    throw new ApiError(0, { code: 'unavailable', message: 'The server cannot be reached.' });
+    throw new ApiError(0, { message: 'The server cannot be reached.' });
   }
   const answer = await r.json().catch(() => ({}));
   if (!r.ok || answer.error) throw new ApiError(r.status, answer.error ?? {});

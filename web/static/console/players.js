@@ -39,7 +39,7 @@ export class Players {
         badge(e.kind, e.kind === 'end' ? '' : 'good'),
         moment(e.at),
         e.gateway,
-        { class: 'acts', of: [h('button', { class: 'button small', onClick: () => choose(e.player) }, 'Choose')] },
+        { class: 'acts', of: [h('button', { class: 'button small', dataset: { player: e.player }, onClick: () => choose(e.player) }, 'Choose')] },
       ]),
       'Nobody has been here yet.',
     );
@@ -71,7 +71,7 @@ export class Players {
 /** @param {string} player */
 function choose(player) {
   for (const form of ['credit', 'mute', 'kick']) input(form + '-player').value = player;
-  input('credit-player').scrollIntoView({ block: 'center' });
+  input('credit-player').focus();
 }
 
 /**

@@ -75,7 +75,7 @@ export class Rooms {
       r.state === 'paused' ? act('start', 'Start', 'primary') : null,
       r.state === 'running' ? act('pause', 'Pause') : null,
       r.state === 'pausing' ? act('resume', 'Resume') : null,
-      act('void', 'Void'),
+      r.state === 'paused' ? null : act('void', 'Void'),
       h('button', { class: 'button small', dataset: { act: 'settings', room: r.id }, onClick: () => void this.settings.open(r) }, 'Settings'),
       act('close', 'Close', 'danger'),
     ];

@@ -2,7 +2,7 @@
 // The settings form. Times are shown in seconds, money in credits, multipliers
 // as such; what is sent are the integers of the protocol, and only those changed.
 
-import { byId, closeOnBackdrop, dialog, fill, h, text } from '../ui/dom.js';
+import { button, byId, closeOnBackdrop, dialog, fill, h, text } from '../ui/dom.js';
 import { toast } from '../ui/toast.js';
 import { words } from '../ui/words.js';
 import { api } from './api.js';
@@ -19,7 +19,7 @@ const FIELDS = {
   max_stake: { label: 'Largest stake', hint: 'credits', unit: 100 },
   max_win: { label: 'Highest win of a player', hint: 'credits a round', unit: 100 },
   max_round_win: { label: 'Highest win of all', hint: 'credits a round', unit: 100 },
-  cap: { label: 'Highest multiplier', hint: '×', unit: 100 },
+  cap: { label: 'Highest multiplier', hint: 'times the stake', unit: 100 },
   gathering_ms: { label: 'Gathering', hint: 'seconds', unit: 1000 },
   running_ms: { label: 'Running', hint: 'seconds', unit: 1000 },
   finished_ms: { label: 'Result', hint: 'seconds', unit: 1000 },
@@ -106,6 +106,7 @@ export class SettingsDialog {
   #mark() {
     const { patch, wrong } = this.#changes();
     const n = Object.keys(patch).length;
+    button('settings-save').disabled = n === 0 || wrong.length > 0;
     text(byId('settings-changes'), wrong.length ? 'Not a number: ' + wrong.join(', ') : n === 1 ? '1 change' : `${n} changes`);
   }
 

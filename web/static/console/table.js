@@ -7,19 +7,36 @@ import { byId, fill, h } from '../ui/dom.js';
  */
 
 /**
- * Fills the body of a table.
+ * Fills the body of a table. A cell that says what it said before stays the
+ * element it was, with its focus and its selection: tables are filled again
+ * every few seconds. So what its listeners use must be a part of the cell, as an
+ * attribute at least.
  * @param {string} id of the table
  * @param {Cell[][]} rows
  * @param {string} none what stands there when there are no rows
  */
 export function table(id, rows, none) {
   const body = /** @type {HTMLTableElement} */ (byId(id)).tBodies[0];
-  if (!rows.length) {
-    const columns = byId(id).querySelectorAll('thead th').length;
-    fill(body, h('tr', null, h('td', { class: 'none', colSpan: columns }, none)));
-    return;
-  }
-  fill(body, rows.map((row) => h('tr', null, row.map(cell))));
+  const columns = byId(id).querySelectorAll('thead th').length;
+  const cells = rows.length ? rows.map((row) => row.map(cell)) : [[h('td', { class: 'none', colSpan: columns }, none)]];
+  while (body.rows.length > cells.length) body.deleteRow(-1);
+  while (body.rows.length < cells.length) body.insertRow();
+  cells.forEach((row, i) => update(body.rows[i], row));
+}
+
+/**
+ * @param {HTMLTableRowElement} tr
+ * @param {HTMLTableCellElement[]} cells
+ */
+function update(tr, cells) {
+  if (tr.cells.length !== cells.length) return fill(tr, cells);
+  cells.forEach((next, i) => {
+    const old = tr.cells[i];
+    if (old.isEqualNode(next)) return;
+    const focused = old.contains(document.activeElement);
+    old.replaceWith(next);
+    if (focused) /** @type {HTMLElement | null} */ (next.querySelector('button:enabled'))?.focus();
+  });
 }
 
 /** @param {Cell} c */

@@ -19,7 +19,7 @@ export function h(tag, props, ...children) {
     else if (name === 'dataset') Object.assign(el.dataset, value);
     else if (name.startsWith('on')) el.addEventListener(name.slice(2).toLowerCase(), value);
     else if (name in el && !name.includes('-') && name !== 'list' && name !== 'role') /** @type {any} */ (el)[name] = value;
-    else el.setAttribute(name, value === true ? '' : String(value));
+    else el.setAttribute(name, value === true && !name.startsWith('aria-') ? '' : String(value));
   }
   append(el, children);
   return el;

@@ -9,7 +9,7 @@ const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFraction
  * @param {number} minor
  */
 export function money(minor) {
-  return two.format(minor / 100);
+  return two.format(minor / 100).replace('-', '−');
 }
 
 /**
@@ -44,7 +44,7 @@ export function clock(unixMs) {
  * @param {number} unixMs
  */
 export function moment(unixMs) {
-  return new Date(unixMs).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
+  return new Date(unixMs).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium', hour12: false });
 }
 
 /**

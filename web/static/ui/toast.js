@@ -11,6 +11,9 @@ const MOST = 3;
  */
 export function toast(words, kind = 'info') {
   const box = byId('toasts');
+  // An open dialog covers the page: what concerns it is said in it.
+  const host = [...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body;
+  if (box.parentElement !== host) host.append(box);
   for (const t of [...box.children]) if (t.textContent === words) t.remove();
   const el = h('div', { class: 'toast ' + kind }, words);
   box.append(el);

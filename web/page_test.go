@@ -53,6 +53,7 @@ type stage struct {
 	now  time.Duration // guarded by mu: game time
 	seq  uint64        // guarded by mu
 	held bool          // guarded by mu: the room is not heard
+	read int           // guarded by mu: how often somebody asked for the leaders
 	v    vector
 }
 
@@ -76,7 +77,8 @@ func newStage(t *testing.T, width, height int64) *stage {
 	reply("GET /api/rooms", `{"rooms":[{"id":"lobby","game":"crash","name":"Lobby","state":"running","players":3}]}`)
 	reply("GET /api/rooms/lobby/rounds", `{"rounds":[]}`)
 	reply("GET /api/me/bets", `{"bets":[]}`)
-	reply("GET /api/leaderboards/crash", `{"scores":[{"player":"p1","name":"Ann","points":1230}]}`)
+	reply("GET /api/info", `{"version":"v9","guests":true,"gateway":"g"}`)
+	mux.HandleFunc("GET /api/leaderboards/crash", s.leaders)
 	s.tab = newTab(t, width, height)
 	s.tab.do("open the page", chromedp.Navigate(serve(t, mux)+"/"))
 	s.conn = s.next("the page connects by itself")
@@ -99,8 +101,17 @@ func newStage(t *testing.T, width, height int64) *stage {
 		close(done)
 		<-stopped
 	})
-	s.tab.until("the room is shown", `!document.querySelector('#crash').hidden`)
+	s.shows("the room is drawn", "#big-0", "10.00")
 	return s
+}
+
+// leaders answers with one player, whose points say how often it was asked.
+func (s *stage) leaders(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read++
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"scores":[{"player":"p2","name":"Bob","points":%d}]}`, 100*s.read)
 }
 
 // run lets game time pass and sends ticks.
@@ -224,6 +235,7 @@ func TestPageByKeyboard(t *testing.T) {
 	s.tab.do("space is the big button", chromedp.KeyEvent(" "))
 	s.answer("the bet", "bet", `{"bet":"b1","slot":0,"stake":1000,"round":1,"balance":99000,"version":2}`)
 	s.shows("the button turns", "#big-0", "Cancel")
+	s.tab.do("space in a list scrolls it", chromedp.Focus(chromedp.CSS("#chat-lines")), chromedp.KeyEvent(" "))
 	s.tab.do("space in a field is a space", chromedp.Focus(chromedp.CSS("#chat-text")), chromedp.KeyEvent("a b"), chromedp.KeyEvent(kb.Enter))
 	if m := s.conn.want("the line", wire.TypeChat); m.Text != "a b" {
 		t.Fatalf("chat %q", m.Text)
@@ -262,6 +274,11 @@ func TestPageComesBack(t *testing.T) {
 	s.shows("flying", "#stage [id=readout-value]", "×")
 	s.conn.hangUp(wire.CloseShutdown)
 	c := s.next("the page comes back")
+	s.shows("it says that it is away", "#banner", "No connection at the moment")
+	s.shows("and does not bet", "#big-0", "No connection")
+	if !eval[bool](s.tab, "one explanation is enough", `document.querySelector('#frozen').hidden`) {
+		t.Error("without a connection the page says that the room is not heard")
+	}
 	c.welcome("hello")
 	m := c.want("join", wire.TypeJoin)
 	if m.Position == nil || m.Position.Seq != 1 {
@@ -270,6 +287,53 @@ func TestPageComesBack(t *testing.T) {
 	c.send(fmt.Sprintf(`{"type":"joined","id":%d,"room":"lobby","recovered":true,"position":{"log":"L","seq":1},"epoch":2,"t":5000000,"players":3,"you":{"bets":[]}}`, m.ID))
 	c.send(`{"type":"update","room":"lobby","seq":2,"t":6000000,"events":[{"e":"void","round":1,"start":6000000,"end":9000000000,"seed":"00","index":1,"chain":0}]}`)
 	s.shows("what was missed", "#readout-value", "Voided")
+}
+
+// TestPageKeepsAnswersNewerThanItsJoin moves to another gateway while a bet is
+// answered on the old connection: what the new one says of the player is older.
+func TestPageKeepsAnswersNewerThanItsJoin(t *testing.T) {
+	s := newStage(t, 1280, 800)
+	s.conn.send(`{"type":"move","within_ms":10}`)
+	c := s.next("a second socket")
+	c.welcome("hello on it")
+	join := c.want("join on it", wire.TypeJoin)
+	s.click("bet meanwhile", "#big-0")
+	s.answer("on the old connection", "bet", `{"bet":"b1","slot":0,"stake":1000,"round":1,"balance":99000,"version":2}`)
+	s.shows("P3.7: the bet is in", "#big-0", "Cancel")
+	s.hold(true) // the old connection is about to go
+	c.send(fmt.Sprintf(`{"type":"joined","id":%d,"room":"lobby","recovered":true,"position":{"log":"L","seq":0},"epoch":1,"t":60000000,"players":7,"you":null}`, join.ID))
+	s.shows("moved", "#online-count", "7")
+	s.shows("the bet is still in", "#big-0", "Cancel")
+	s.conn.wantClosed("the old socket is let go")
+	c.send(`{"type":"move","within_ms":10}`)
+	d := s.next("a third socket")
+	d.welcome("hello on it")
+	join = d.want("a join that is newer than the answer", wire.TypeJoin)
+	d.send(fmt.Sprintf(`{"type":"joined","id":%d,"room":"lobby","recovered":true,"position":{"log":"L","seq":0},"epoch":1,"t":60000000,"players":8,"you":null}`, join.ID))
+	s.tab.until("cancelled in another window", `document.querySelector('#big-0').textContent === 'Bet10.00'`)
+}
+
+func TestPageKeepsTheFocusInTheHistory(t *testing.T) {
+	s := newStage(t, 1280, 800)
+	crash := func(round, centi int) {
+		s.happen(fmt.Sprintf(`{"e":"phase","phase":"crashed","round":%d,"start":@,"end":9000000000,"centi":%d,"seed":%q,"index":1,"chain":0}`, round, centi, s.v.seed))
+	}
+	crash(1, 231)
+	s.shows("a past round", "#history", "2.31×")
+	s.tab.do("focus on it", chromedp.Focus(chromedp.CSS("#history button")))
+	crash(2, 145)
+	s.shows("a newer one", "#history", "1.45×2.31×")
+	if got := eval[string](s.tab, "read the focus", `document.activeElement.textContent`); got != "2.31×" {
+		t.Errorf("the focus is on %q", got)
+	}
+}
+
+func TestPageReadsTheLeadersAgain(t *testing.T) {
+	s := newStage(t, 1280, 800)
+	s.click("the leaders", "#tab-board")
+	s.shows("read", "#board-rows", "1.00")
+	s.happen(fmt.Sprintf(`{"e":"phase","phase":"crashed","round":1,"start":@,"end":9000000000,"centi":231,"seed":%q,"index":1,"chain":0}`, s.v.seed))
+	s.shows("read again after the round", "#board-rows", "2.00")
 }
 
 // TestPageFits looks for what makes a phone scroll sideways, and for controls
@@ -293,4 +357,4 @@ func TestPageFits(t *testing.T) {
 
 // unnamed lists buttons and fields that are shown and have no accessible name.
 const unnamed = `[...document.querySelectorAll('button, input, select, [role=tab]')].filter((el) => el.offsetParent !== null &&
-  !(el.getAttribute('aria-label') || el.textContent.trim() || [...(el.labels ?? [])].some((l) => l.textContent.trim()))).map((el) => el.outerHTML)`
+  !(el.getAttribute('aria-label') || el.innerText.trim() || [...(el.labels ?? [])].some((l) => l.textContent.trim()))).map((el) => el.outerHTML)`

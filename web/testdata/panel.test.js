@@ -5,7 +5,7 @@ import { words } from '/static/ui/words.js';
 import { equal, test } from './check.js';
 
 const settings = { min_stake: 100, max_stake: 100000, cap: 100000 };
-const idle = { waiting: null, queued: false, stake: 1000, live: true };
+const idle = { waiting: null, queued: false, stake: 1000, target: 0, live: true };
 
 /** What the button does and looks like: 'look does@round label'. */
 function button({ phase, own = [], centi = 187, local = {} }) {
@@ -37,10 +37,15 @@ test('the big button says what it does', () => {
     ['between rounds, wished', { phase: 'crashed', local: { queued: true } }, 'cancel unqueue@8 Cancel / Bets when the next round opens'],
     ['between rounds, placed', { phase: 'crashed', own: [next] }, 'cancel cancel@8 Cancel / 10.00 on the next round'],
     ['paused', { phase: 'idle' }, 'off null@7 Paused / No round at the moment'],
-    ['offline', { phase: 'betting', local: { live: false } }, 'off null@7 Bet / Connecting…'],
+    ['paused, wished: what was wished can be taken back', { phase: 'idle', local: { queued: true } }, 'cancel unqueue@8 Cancel / Bets when the next round opens'],
+    ['offline', { phase: 'betting', local: { live: false } }, 'off null@7 Bet / No connection'],
     ['a cash-out waits for the connection', { phase: 'flying', own: [open], local: { live: false } }, 'cashout cashout@7 Cash out 1.87× / +18.70'],
     ['no stake', { phase: 'betting', local: { stake: NaN } }, 'off null@7 Bet / Whole credits only'],
     ['too little', { phase: 'betting', local: { stake: 0 } }, 'off null@7 Bet / At least 1.00'],
+    ['no target', { phase: 'betting', local: { target: NaN } }, 'off null@7 Bet / Cash-out from 1.01× on'],
+    ['a target that pays everything back', { phase: 'betting', local: { target: 100 } }, 'off null@7 Bet / Cash-out from 1.01× on'],
+    ['the highest target', { phase: 'betting', local: { target: 100000 } }, 'bet bet@7 Bet / 10.00'],
+    ['a target above the cap', { phase: 'betting', local: { target: 100001 } }, 'off null@7 Bet / Cash-out up to 1,000.00×'],
     ['too much', { phase: 'betting', local: { stake: 100100 } }, 'off null@7 Bet / At most 1,000.00'],
   ])) {
     equal(why, button(given), want);
@@ -67,6 +72,7 @@ test('multipliers that people type', () => {
 
 test('numbers that people read', () => {
   equal('money', money(123456789), '1,234,567.89');
+  equal('a loss', money(-604), '−6.04');
   equal('short', [shortMoney(99_999_900), shortMoney(1_234_567_800)], ['999,999.00', '12.3M']);
   equal('times', times(100000), '1,000.00×');
   equal('heights', [100, 119, 120, 199, 200, 500, 1000].map(height), ['low', 'low', 'small', 'small', 'mid', 'high', 'huge']);

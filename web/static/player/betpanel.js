@@ -7,9 +7,11 @@ import { words } from '../ui/words.js';
 import { panelMode } from './panelmode.js';
 
 /**
+ * @typedef {(s: import('../client/crash.js').CrashState) => import('../client/crash.js').CrashState} Change
+ *
  * @typedef {object} PanelHost what a panel needs of the game's view
  * @property {() => import('../client/crash.js').CrashState | null} state
- * @property {(s: import('../client/crash.js').CrashState) => void} setState
+ * @property {(change: Change) => void} answered applies what an answer changes
  * @property {(op: string, round: number, args: object) => Promise<any>} command
  * @property {() => boolean} live
  */
@@ -42,11 +44,13 @@ export class BetPanel {
     const step = (/** @type {string} */ label, /** @type {string} */ title, /** @type {(n: number) => number} */ f) =>
       h('button', { type: 'button', class: 'step', 'aria-label': title, onClick: () => this.#setStake(f) }, label);
     this.steps = [
-      step('½', 'Half the stake', (n) => Math.floor(n / 200) * 100),
-      step('2×', 'Double the stake', (n) => n * 2),
+      step('½', '½ the stake', (n) => Math.floor(n / 200) * 100),
+      step('2×', '2× the stake', (n) => n * 2),
     ];
     this.stake.addEventListener('change', () => this.#setStake((n) => n));
     this.target.addEventListener('change', () => this.#tidyTarget());
+    this.stake.addEventListener('input', () => invalid(this.stake, parseCredits(this.stake.value)));
+    this.target.addEventListener('input', () => invalid(this.target, parseTimes(this.target.value)));
     this.element = this.#assemble(id);
   }
 
@@ -114,7 +118,8 @@ export class BetPanel {
    * @param {number} centi what the curve reads
    */
   render(s, centi) {
-    const local = { waiting: this.waiting, queued: this.queued, stake: parseCredits(this.stake.value), live: this.host.live() };
+    const typed = { stake: parseCredits(this.stake.value), target: this.#targetCenti() };
+    const local = { waiting: this.waiting, queued: this.queued, live: this.host.live(), ...typed };
     const m = panelMode(s, this.slot, local, centi);
     const before = this.mode;
     this.mode = m;
@@ -186,32 +191,39 @@ export class BetPanel {
   async #bet(round) {
     const amount = parseCredits(this.stake.value);
     const auto = this.#targetCenti();
-    if (Number.isNaN(amount)) return toast('A stake is a whole number of credits.', 'bad');
-    const cap = this.host.state()?.settings.cap ?? 0;
-    if (Number.isNaN(auto) || (auto !== 0 && (auto < 101 || auto > cap))) return toast(words({ code: 'bad_target' }), 'bad');
+    const wrong = this.#wrong(amount, auto);
+    if (wrong) {
+      this.auto.checked = false;
+      return toast(words({ code: wrong }), 'bad');
+    }
     const args = auto ? { slot: this.slot, amount, auto } : { slot: this.slot, amount };
     const r = await this.#command('bet', round, args);
-    if (r) this.#settle((s) => betPlaced(s, { auto, ...r }));
+    if (r) this.host.answered((s) => betPlaced(s, { auto, ...r }));
     else this.auto.checked = false;
+  }
+
+  /**
+   * The code of what is wrong with a bet, as the server would say it.
+   * @param {number} amount
+   * @param {number} auto
+   */
+  #wrong(amount, auto) {
+    const cap = this.host.state()?.settings.cap ?? 0;
+    if (Number.isNaN(amount)) return 'bad_amount';
+    return Number.isNaN(auto) || (auto !== 0 && (auto < 101 || auto > cap)) ? 'bad_target' : '';
   }
 
   /** @param {number} round */
   async #cancel(round) {
     this.auto.checked = false;
     const r = await this.#command('cancel', round, { slot: this.slot });
-    if (r) this.#settle((s) => betReturned(s, { slot: this.slot, round }));
+    if (r) this.host.answered((s) => betReturned(s, { slot: this.slot, round }));
   }
 
   /** @param {number} round */
   async #cashOut(round) {
     const r = await this.#command('cashout', round, { slot: this.slot });
-    if (r) this.#settle((s) => cashedOut(s, { slot: this.slot, round, centi: r.centi, payout: r.payout }));
-  }
-
-  /** @param {(s: import('../client/crash.js').CrashState) => import('../client/crash.js').CrashState} change */
-  #settle(change) {
-    const s = this.host.state();
-    if (s) this.host.setState(change(s));
+    if (r) this.host.answered((s) => cashedOut(s, { slot: this.slot, round, centi: r.centi, payout: r.payout }));
   }
 
   /**
@@ -234,6 +246,15 @@ export class BetPanel {
       this.mode = null;
     }
   }
+}
+
+/**
+ * Marks a field in which no number was typed.
+ * @param {HTMLInputElement} field
+ * @param {number} n
+ */
+function invalid(field, n) {
+  field.setAttribute('aria-invalid', String(Number.isNaN(n)));
 }
 
 /**

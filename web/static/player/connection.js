@@ -27,6 +27,7 @@ export class ConnectionLight {
     });
     button('connection-again').addEventListener('click', () => {
       dialog('connection-dialog').close();
+      client.wake(); // one of the two: it waits, or has given up
       client.connect();
     });
     setInterval(() => this.#show(), 500);
@@ -95,7 +96,7 @@ export class ConnectionLight {
       if (r.position) rows.push(['Update of ' + r.id, String(r.position.seq)], ['Owner epoch', String(r.epoch)]);
     }
     fill(byId('connection-facts'), rows.map(([k, v]) => [h('dt', null, k), h('dd', null, v)]).flat());
-    button('connection-again').hidden = state !== 'ended';
+    button('connection-again').hidden = state !== 'ended' && state !== 'waiting';
   }
 }
 

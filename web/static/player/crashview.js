@@ -3,7 +3,7 @@ import { centiAt, notice, open, reduce, timeOf, withYou } from '../client/crash.
 import { button, byId, fill, h, text } from '../ui/dom.js';
 import { count, height, money, times } from '../ui/format.js';
 import { BetPanel } from './betpanel.js';
-import { FairDialog, rememberCommitment } from './fairdialog.js';
+import { FairDialog, rememberCommitments } from './fairdialog.js';
 import { showLiveBets } from './lists.js';
 import { Stage } from './stage.js';
 
@@ -11,9 +11,12 @@ import { Stage } from './stage.js';
  * @typedef {object} App what a view needs of the page
  * @property {import('../client/tickcast.js').Client} client
  * @property {() => string | undefined} me the player's ID
- * @property {() => void} betsChanged own bets have ended: the list of past bets is out of date
+ * @property {() => void} roundEnded lists of what has ended are out of date
  * @property {() => boolean} calm less motion, please
  */
+
+/** Answers that are kept, for a join that is older than they are: more than the two bets can get meanwhile. */
+const ANSWERS = 16;
 
 /** Silence for this long is shown to the player; the curve stands still long before. */
 const SAY_FROZEN_MS = 700;
@@ -32,6 +35,9 @@ export class CrashView {
     this.panels = [0, 1].map((slot) => new BetPanel(slot, this.#host()));
     fill(byId('panels'), this.panels.map((p) => p.element));
     button('fair-button').addEventListener('click', () => void this.fair.open());
+    /** what the answers to the player's commands have changed, oldest first */
+    /** @type {{at: number, change: import('./betpanel.js').Change}[]} */
+    this.answers = [];
     /** lists are drawn at most once a frame */
     this.dirty = true;
     /** round for which the panels were told that it takes bets */
@@ -49,7 +55,7 @@ export class CrashView {
   #host() {
     return {
       state: () => this.state,
-      setState: (s) => this.#set(s),
+      answered: (change) => this.#answered(change),
       command: (op, round, args) => this.app.client.command(this.room?.id ?? '', op, { round, args }),
       live: () => this.room !== null && this.app.client.live(this.room.id),
     };
@@ -66,9 +72,10 @@ export class CrashView {
       this.room = room;
       this.opened = 0;
       this.strip = -1;
+      this.answers = [];
       for (const p of this.panels) p.reset();
     }
-    this.#set(open(snapshot, you));
+    this.#set(this.#withAnswers(open(snapshot, you)));
   }
 
   leave() {
@@ -78,7 +85,24 @@ export class CrashView {
 
   /** @param {any} you */
   you(you) {
-    if (this.state && you) this.#set(withYou(this.state, you));
+    if (this.state) this.#set(this.#withAnswers(withYou(this.state, you)));
+  }
+
+  /** @param {import('./betpanel.js').Change} change */
+  #answered(change) {
+    if (!this.state || !this.room) return;
+    this.answers = [...this.answers, { at: this.room.localNow(), change }].slice(-ANSWERS);
+    this.#set(change(this.state));
+  }
+
+  /**
+   * What the server said of the player when a room was joined can be older than
+   * answers that came meanwhile.
+   * @param {import('../client/crash.js').CrashState} s
+   */
+  #withAnswers(s) {
+    const asked = this.room?.asked ?? Infinity;
+    return this.answers.filter((a) => a.at >= asked).reduce((state, a) => a.change(state), s);
   }
 
   /** @param {import('../client/messages.js').GameEvent[]} events */
@@ -107,8 +131,8 @@ export class CrashView {
     const before = this.state;
     this.state = s;
     this.dirty = true;
-    rememberCommitment(s);
-    if (s.phase === 'crashed' && before?.phase !== 'crashed') this.app.betsChanged();
+    if (s.fairness !== before?.fairness || s.nextChain !== before?.nextChain) rememberCommitments(s);
+    if (s.phase === 'crashed' && before?.phase !== 'crashed') this.app.roundEnded();
     if (s.phase === 'betting' && this.opened < s.round) {
       this.opened = s.round;
       for (const p of this.panels) p.opened(s);
@@ -141,7 +165,9 @@ export class CrashView {
     const frozen = s.phase !== 'idle' && room.frozen();
     this.stage.draw({ phase: s.phase, us, frozen, outs: this.#outs(s) }, at);
     this.#readout(s, now, centi, frozen);
-    byId('frozen').hidden = !(frozen && at - room.clock.lastSampleAt > SAY_FROZEN_MS);
+    // Without a connection the banner says more.
+    const silent = this.app.client.status.state === 'online' && at - room.clock.lastSampleAt > SAY_FROZEN_MS;
+    byId('frozen').hidden = !(frozen && silent);
     for (const p of this.panels) p.render(s, centi);
     if (this.dirty) this.#lists(s);
   }
@@ -205,34 +231,45 @@ export class CrashView {
     showLiveBets(s, this.app.me());
     for (const p of this.panels) p.showResult();
     const { min_stake, max_stake, max_win, cap } = s.settings;
-    text(byId('limits'), `Stake ${money(min_stake)} to ${money(max_stake)} · highest win ${money(max_win)} · cap ${times(cap)} ·`);
+    const limits = [`Stake ${money(min_stake)} to ${money(max_stake)}`, `highest win ${money(max_win)}`, `cap ${times(cap)}`];
+    text(byId('limits'), limits.map((l) => l.replaceAll(' ', '\u00a0') + ' · ').join(''));
     this.#history(s);
   }
 
   /** @param {import('../client/crash.js').CrashState} s */
   #history(s) {
+    const strip = byId('history');
     const newest = s.history[0]?.round ?? 0;
     if (newest === this.strip) return;
-    const fresh = this.strip >= 0;
+    if (this.strip >= 0 && s.history[1]?.round === this.strip) {
+      // The others stay: somebody may have the focus there.
+      strip.prepend(this.#past(s.history[0], ' fresh'));
+      while (strip.childElementCount > s.history.length) strip.lastElementChild?.remove();
+    } else {
+      fill(strip, s.history.map((p) => this.#past(p, '')));
+    }
     this.strip = newest;
-    fill(
-      byId('history'),
-      s.history.map((p, i) =>
-        h(
-          'span',
-          { role: 'listitem' },
-          h(
-            'button',
-            {
-              class: 'past ' + (p.voided || p.centi === undefined ? 'h-void' : 'h-' + height(p.centi)) + (fresh && i === 0 ? ' fresh' : ''),
-              'aria-label': `Round ${p.round}: ${p.centi === undefined || p.voided ? 'voided' : times(p.centi)}. Check it.`,
-              onClick: () => void this.fair.open(p.round),
-            },
-            p.voided || p.centi === undefined ? 'void' : times(p.centi),
-          ),
-        ),
+    if (!strip.contains(document.activeElement)) strip.scrollLeft = 0;
+  }
+
+  /**
+   * @param {import('../client/crash.js').PastRound} p
+   * @param {string} more classes
+   */
+  #past(p, more) {
+    const at = p.voided || p.centi === undefined ? null : p.centi;
+    return h(
+      'span',
+      { role: 'listitem' },
+      h(
+        'button',
+        {
+          class: 'past ' + (at === null ? 'h-void' : 'h-' + height(at)) + more,
+          'aria-label': `Round ${p.round}: ${at === null ? 'voided' : times(at)}. Check it.`,
+          onClick: () => void this.fair.open(p.round),
+        },
+        at === null ? 'void' : times(at),
       ),
     );
-    byId('history').scrollLeft = 0;
   }
 }

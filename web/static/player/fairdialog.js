@@ -10,11 +10,8 @@ import { get } from './lists.js';
 /**
  * @typedef {import('../client/crash.js').CrashState} CrashState
  * @typedef {import('../client/crash.js').PastRound} PastRound
- * @typedef {{seed: string, salt: string, saltSource: string, commitment: string, rtpBp: number, cap: number, archived: boolean}} Facts
+ * @typedef {{seed: string, salt: string, commitment: string, rtpBp: number, cap: number, archived: boolean}} Facts
  */
-
-/** How far before its next crash a seed chain is worth walking without being asked: some 0.2 s. */
-const WALK_ALWAYS = 70_000;
 
 export class FairDialog {
   /**
@@ -88,7 +85,6 @@ export class FairDialog {
     return {
       seed: past.seed,
       salt: row?.salt ?? s.fairness.salt,
-      saltSource: s.fairness.salt_source,
       commitment: row?.commitment ?? s.fairness.commitment,
       rtpBp: row?.rtp_bp ?? s.settings.rtp_bp,
       cap: row?.cap ?? s.settings.cap,
@@ -107,7 +103,6 @@ export class FairDialog {
     if (!current()) return;
     const walk = h('li', { class: 'step-wait' }, `Hashing the seed ${count(past.index)} times…`);
     fill(steps, revealed(past, f), recomputed(past, f, r, centi), walk);
-    if (past.index > WALK_ALWAYS) return;
     const end = await walkChain(past.seed, past.index, (done) => {
       if (current()) text(walk, `Hashing the seed: ${count(done)} of ${count(past.index)}…`);
     });
@@ -240,16 +235,19 @@ function values(rows) {
 }
 
 /**
- * Notes the commitment of a series the first time this browser sees it.
+ * Notes the commitments of this series and of the next the first time this
+ * browser sees them.
  * @param {CrashState} s
  */
-export function rememberCommitment(s) {
-  const { chain, commitment, salt } = s.fairness ?? {};
-  if (!commitment || !salt || remembered(s.uuid, chain)) return;
-  try {
-    localStorage.setItem(`tickcast.commitment.${s.uuid}.${chain}`, JSON.stringify({ commitment, salt, at: Date.now() }));
-  } catch {
-    // A full or forbidden storage costs this one line of the dialog.
+export function rememberCommitments(s) {
+  for (const c of [s.fairness, s.nextChain]) {
+    if (!c?.commitment || !c.salt || remembered(s.uuid, c.chain)) continue;
+    try {
+      const known = { commitment: c.commitment, salt: c.salt, at: Date.now() };
+      localStorage.setItem(`tickcast.commitment.${s.uuid}.${c.chain}`, JSON.stringify(known));
+    } catch {
+      // A full or forbidden storage costs this one line of the dialog.
+    }
   }
 }
 

@@ -21,7 +21,7 @@ export function showLiveBets(s, me) {
       h(
         'li',
         { class: 'row', dataset: { out: b.centi ? 'won' : over ? 'lost' : 'open', me: b.player === me ? 'yes' : 'no' } },
-        h('span', { class: 'who' }, b.player === me ? 'You' : b.name),
+        h('span', { class: 'who', title: b.name }, b.player === me ? 'You' : b.name),
         h('span', null, shortMoney(b.stake)),
         h('span', { class: 'at' }, b.centi ? times(b.centi) : over ? '–' : b.auto ? h('em', { title: 'Target' }, times(b.auto)) : ''),
         h('span', { class: 'pay' }, b.payout ? shortMoney(b.payout) : ''),
@@ -31,7 +31,7 @@ export function showLiveBets(s, me) {
   const more = s.bets.count - s.bets.top.length;
   const next = s.nextBets.count;
   const parts = [];
-  if (s.bets.count === 0) parts.push('No bets in this round yet.');
+  if (s.bets.top.length === 0) parts.push('No bets in this round yet.');
   if (more > 0) parts.push(`and ${count(more)} more`);
   if (next > 0) parts.push(`${count(next)} on the next round`);
   text(byId('live-more'), parts.join(' · '));
@@ -144,7 +144,7 @@ export async function get(path, headers) {
     const r = await fetch(path, { headers, cache: 'no-store' });
     return await r.json();
   } catch {
-    return { error: { code: 'unavailable', message: 'The server cannot be reached.' } };
+    return { error: { message: 'The server cannot be reached.' } };
   }
 }
 

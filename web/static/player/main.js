@@ -11,13 +11,20 @@ import { Chat } from './chat.js';
 import { ConnectionLight } from './connection.js';
 import { CrashView } from './crashview.js';
 import { signIn, SignInError, storedToken, storeToken } from './identity.js';
-import { Leaders, PastBets } from './lists.js';
+import { get, Leaders, PastBets } from './lists.js';
 import { Profile } from './profile.js';
 import { RaceView } from './raceview.js';
 import { RoomDetails, RoomPicker } from './rooms.js';
 
 /** A refill is offered to those who cannot cover the smallest stake (P4.10). */
 const REFILL_BELOW = 100;
+
+/**
+ * The archive and the leaders follow the end of a round after a moment; and not
+ * all players of a room ask in the same one.
+ */
+const ARCHIVED_MS = 1500;
+const SPREAD_MS = 2500;
 
 const quiet = matchMedia('(prefers-reduced-motion: reduce)');
 const wide = matchMedia('(min-width: 1100px)');
@@ -46,9 +53,12 @@ const leaders = new Leaders();
 const app = {
   client,
   me: () => client.player?.id,
-  betsChanged: () => {
+  roundEnded: () => {
     pastBets.stale = true;
-    if (!byId('panel-mine').hidden) setTimeout(() => pastBets.refresh(), 1500);
+    setTimeout(() => {
+      if (!byId('panel-mine').hidden) pastBets.refresh();
+      if (!byId('panel-board').hidden) void leaders.refresh();
+    }, ARCHIVED_MS + SPREAD_MS * Math.random());
   },
   calm: () => quiet.matches,
 };
@@ -62,7 +72,7 @@ let room = null;
 const chat = new Chat((line) => client.say(room?.id ?? '', line), app.me);
 const picker = new RoomPicker((id) => goTo(id));
 const profile = new Profile(client);
-new RoomDetails(() => crash.state);
+new RoomDetails(() => view?.state ?? null);
 const tabList = tabs(byId('tabs'), (id) => {
   if (id === 'tab-mine') pastBets.refresh();
   if (id === 'tab-board') void leaders.refresh();
@@ -112,9 +122,11 @@ function follow(r) {
 function enter(r, snapshot, you) {
   const next = snapshot.game === 'race' ? race : snapshot.game === 'crash' ? crash : null;
   if (!next) return gone('This page does not know the game of this room.');
-  if (view !== next) view?.leave();
+  if (view !== next) {
+    view?.leave();
+    show(next);
+  }
   next.enter(r, snapshot, you);
-  show(next);
   text(byId('room-name'), snapshot.name || r.id);
   document.title = `${snapshot.name || r.id} · Tickcast`;
   if (leaders.game !== snapshot.game) {
@@ -190,8 +202,8 @@ button('refill').addEventListener('click', async () => {
 document.addEventListener('keydown', (ev) => {
   if (ev.code !== 'Space' || ev.repeat || ev.ctrlKey || ev.altKey || ev.metaKey || document.querySelector('dialog[open]')) return;
   const at = /** @type {HTMLElement} */ (ev.target);
-  // A focused control keeps its own space, except that the big buttons do here what they would do anyway.
-  if (at.matches('input:not([type=checkbox]), textarea, select') || (at.matches('button, a, input') && !at.matches('.big, .tap'))) return;
+  // A focused control keeps its own space, except that the big buttons do here what they would do anyway. A list scrolls.
+  if (at.matches('input:not([type=checkbox]), textarea, select, [tabindex="0"]') || (at.matches('button, a, input') && !at.matches('.big, .tap'))) return;
   ev.preventDefault();
   view?.act();
 });
@@ -222,10 +234,11 @@ window.addEventListener('hashchange', () => {
 for (const id of ['rooms-dialog', 'profile-dialog', 'limits-dialog', 'connection-dialog']) closeOnBackdrop(dialog(id));
 
 function frame() {
+  requestAnimationFrame(frame); // first: a frame that fails must not be the last
   view?.frame(performance.now());
-  requestAnimationFrame(frame);
 }
 
 frame();
 client.connect();
+void get('/api/info').then((info) => text(byId('version'), info.version ? 'Tickcast ' + info.version : ''));
 goTo(location.hash.slice(1) || (await picker.first()));

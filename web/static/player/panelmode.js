@@ -9,6 +9,7 @@ import { money, times } from '../ui/format.js';
  * @property {'bet' | 'cancel' | 'cashout' | null} waiting for the answer to this command
  * @property {boolean} queued bet as soon as the next round takes bets
  * @property {number} stake in minor units, NaN if what was typed is no stake
+ * @property {number} target in hundredths, 0 for none, NaN if what was typed is none
  * @property {boolean} live the room is followed at the moment
  *
  * @typedef {object} Mode
@@ -48,6 +49,7 @@ export function panelMode(s, slot, local, centi) {
       return later(s, local);
   }
   if (next) return mode('cancel', 'cancel', s.round + 1, 'Cancel', `${money(next.stake)} on the next round`, true);
+  if (local.queued) return later(s, local);
   return mode('off', null, s.round, 'Paused', 'No round at the moment', false);
 }
 
@@ -75,7 +77,10 @@ function bet(s, local, round, does, label) {
   if (Number.isNaN(local.stake)) return mode('off', null, round, label, 'Whole credits only', false);
   if (local.stake < s.settings.min_stake) return mode('off', null, round, label, 'At least ' + money(s.settings.min_stake), false);
   if (local.stake > s.settings.max_stake) return mode('off', null, round, label, 'At most ' + money(s.settings.max_stake), false);
-  if (!local.live) return mode('off', null, round, label, 'Connecting…', false);
+  const { target } = local;
+  if (Number.isNaN(target) || (target !== 0 && target < 101)) return mode('off', null, round, label, 'Cash-out from 1.01× on', false);
+  if (target > s.settings.cap) return mode('off', null, round, label, 'Cash-out up to ' + times(s.settings.cap), false);
+  if (!local.live) return mode('off', null, round, label, 'No connection', false);
   return mode('bet', does, round, label, money(local.stake), false);
 }
 

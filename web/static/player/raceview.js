@@ -40,9 +40,12 @@ export class RaceView {
    * @param {any} you
    */
   enter(room, snapshot, you) {
+    const before = this.room === room ? this.state : null;
     this.room = room;
-    this.#set(open(snapshot, you));
-    this.sent = this.state?.points ?? 0;
+    const s = open(snapshot, you);
+    const again = before !== null && before.round === s.round;
+    this.sent = again ? this.sent : s.points;
+    this.#set(again ? tapped(s, s.round, before.points) : s); // taps that are on their way still count
   }
 
   leave() {
@@ -52,16 +55,17 @@ export class RaceView {
 
   /** @param {any} you */
   you(you) {
-    if (this.state && you) this.#set(withYou(this.state, you));
+    if (this.state) this.#set(withYou(this.state, you));
   }
 
   /** @param {import('../client/messages.js').GameEvent[]} events */
   update(events) {
     let s = this.state;
     if (!s) return;
-    const round = s.round;
+    const { round, phase } = s;
     for (const ev of events) s = reduce(s, ev);
     if (s.round !== round) this.sent = 0;
+    if (s.phase === 'finished' && phase !== 'finished') this.app.roundEnded();
     // The last taps may have come too late: the result is what counts.
     const mine = s.phase === 'finished' ? s.top.find((t) => t.player === this.app.me()) : undefined;
     this.#set(mine ? { ...s, points: mine.points } : s);
@@ -152,6 +156,8 @@ export class RaceView {
     if (s.phase === 'gathering') note = 'As many taps as you can, as soon as the clock starts.';
     if (s.phase === 'finished' && s.top[0]) note = place === 0 ? 'You have won!' : `${s.top[0].name} has won${place > 0 ? `, you are number ${place + 1}` : ''}.`;
     text(byId('race-note'), note);
+    const { running_ms, max_taps_per_s } = s.settings;
+    text(byId('race-limits'), `${running_ms / 1000} s to tap · up to ${count(max_taps_per_s)} taps a second count ·`);
     text(byId('race-board-title'), s.phase === 'finished' ? `Result of race ${count(s.round)}` : `Race ${count(s.round)}: top ten`);
     const most = Math.max(1, s.top[0]?.points ?? 1);
     fill(byId('race-top'), s.top.length ? s.top.map((t, i) => raceRow(t, i, most, t.player === me)) : h('li', { class: 'rows-more' }, 'Nobody has tapped yet.'));

@@ -55,37 +55,68 @@ export class RoomPicker {
         'button',
         { class: 'room-row', onClick: go, 'aria-current': location.hash.slice(1) === r.id },
         h('span', { class: 'room-icon ' + r.game, 'aria-hidden': 'true' }),
-        h('span', { class: 'room-words' }, h('strong', null, r.name || r.id), h('small', null, GAMES[r.game] ?? r.game)),
+        h('span', { class: 'room-words' }, h('strong', null, r.name || r.id), h('small', null, `${GAMES[r.game] ?? r.game} · ${count(r.players ?? 0)} online`)),
         h('span', { class: 'room-state', dataset: { state: r.state } }, r.state),
-        h('span', { class: 'room-players' }, `${count(r.players ?? 0)} online`),
       ),
     );
   }
 }
 
-/** The dialog with the limits of a room of the game `crash`. */
+/** The dialog with the limits of the room. */
 export class RoomDetails {
-  /** @param {() => import('../client/crash.js').CrashState | null} state */
+  /** @param {() => import('../client/crash.js').CrashState | import('../client/race.js').RaceState | null} state */
   constructor(state) {
-    button('limits-button').addEventListener('click', () => {
+    const open = () => {
       const s = state();
       if (!s) return;
-      const c = s.settings;
-      /** @type {[string, string][]} */
-      const rows = [
-        ['Return to player', (c.rtp_bp / 100).toFixed(2) + ' %'],
-        ['Stake', `${money(c.min_stake)} to ${money(c.max_stake)}`],
-        ['Bets a round', 'two'],
-        ['Highest win of a bet', money(c.max_win)],
-        ['Highest win of a round', money(c.max_round_win)],
-        ['Highest multiplier', times(c.cap)],
-        ['Time to bet', (c.betting_ms / 1000).toFixed(1) + ' s'],
-        ['After a crash', (c.crashed_ms / 1000).toFixed(1) + ' s'],
-        ['Clock', (1000 / c.tick_ms).toFixed(0) + ' ticks a second'],
-      ];
+      const rows = 'running_ms' in s.settings ? raceLimits(s.settings) : crashLimits(s.settings);
       fill(byId('limits-facts'), rows.map(([k, v]) => [h('dt', null, k), h('dd', null, v)]).flat());
-      text(byId('limits-next'), s.nextSettings ? 'An operator has changed the settings: the new ones apply from the first round without bets on.' : '');
+      const from = 'bets' in s ? 'the first round without bets' : 'the next race';
+      text(byId('limits-next'), s.nextSettings ? `An operator has changed the settings: the new ones apply from ${from} on.` : '');
       dialog('limits-dialog').showModal();
-    });
+    };
+    for (const id of ['limits-button', 'race-limits-button']) button(id).addEventListener('click', open);
   }
+}
+
+/**
+ * @param {import('../client/crash.js').Settings} c
+ * @returns {[string, string][]}
+ */
+function crashLimits(c) {
+  return [
+    ['Return to player', (c.rtp_bp / 100).toFixed(2) + ' %'],
+    ['Stake', `${money(c.min_stake)} to ${money(c.max_stake)}`],
+    ['Bets a round', 'two'],
+    ['Highest win of a player, a round', money(c.max_win)],
+    ['Highest win of all, a round', money(c.max_round_win)],
+    ['Highest multiplier', times(c.cap)],
+    ['Time to bet', seconds(c.betting_ms)],
+    ['After a crash', seconds(c.crashed_ms)],
+    ['Clock', ticks(c.tick_ms)],
+  ];
+}
+
+/**
+ * @param {any} c
+ * @returns {[string, string][]}
+ */
+function raceLimits(c) {
+  return [
+    ['Time to gather', seconds(c.gathering_ms)],
+    ['Time to tap', seconds(c.running_ms)],
+    ['Taps a second, at most', count(c.max_taps_per_s)],
+    ['After a race', seconds(c.finished_ms)],
+    ['Clock', ticks(c.tick_ms)],
+  ];
+}
+
+/** @param {number} ms */
+function seconds(ms) {
+  return (ms / 1000).toFixed(1) + ' s';
+}
+
+/** @param {number} ms */
+function ticks(ms) {
+  return (1000 / ms).toFixed(0) + ' ticks a second';
 }

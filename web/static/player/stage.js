@@ -36,7 +36,7 @@ export class Stage {
     this.sparks = new Sparks();
     this.crashedAt = 0;
     this.wasCrashed = false;
-    /** @type {{x: number, y: number}[]} labels of this frame, so that none is written over another */
+    /** @type {{x: number, y: number, width: number}[]} labels of this frame, so that none is written over another */
     this.labels = [];
     new ResizeObserver(() => this.#resize()).observe(canvas);
     this.#resize();
@@ -66,8 +66,11 @@ export class Stage {
     g.clearRect(0, 0, this.width, this.height);
     if (crashed) this.#shake(at - this.crashedAt);
     const v = this.#view(p.us);
+    const drawn = p.phase === 'flying' || crashed;
+    g.globalAlpha = drawn ? 1 : 0.55; // behind the countdown the axes step back
     this.#axes(v);
-    if (p.phase === 'flying' || crashed) {
+    g.globalAlpha = 1;
+    if (drawn) {
       this.#curve(v, p, crashed);
       this.#outs(v, p);
       this.#head(v, p, crashed, at);
@@ -210,27 +213,32 @@ export class Stage {
       g.arc(x, y, o.mine ? 5 : 2.6, 0, 7);
       g.fill();
       g.globalAlpha = o.mine ? 1 : fresh;
-      if (!o.mine && fresh === 0) continue;
-      const below = o.mine ? 20 : 14 + (this.calm() ? 0 : 12 * (1 - fresh));
-      this.#label(o, x, y + below < v.bottom - 8 ? y + below : y - 18);
+      if (!o.mine && (fresh === 0 || p.phase !== 'flying')) continue;
+      this.#label(v, o, { x, y, drift: o.mine || this.calm() ? 0 : 12 * (1 - fresh) });
     }
     g.globalAlpha = 1;
   }
 
   /**
+   * Writes a label where the curve is not: below its dot on the right, or above
+   * it on the left if that would leave the picture.
+   * @param {View} v
    * @param {Picture['outs'][number]} o
-   * @param {number} x
-   * @param {number} y
+   * @param {{x: number, y: number, drift: number}} dot drift: how far the label has moved away from it
    */
-  #label(o, x, y) {
+  #label(v, o, dot) {
     const { g, labels } = this;
-    const taken = () => labels.some((l) => Math.abs(l.x - x) < (o.mine ? 130 : 46) && Math.abs(l.y - y) < 13);
-    if (!o.mine && taken()) return;
-    while (taken()) y -= 15;
-    labels.push({ x, y });
     const words = o.mine ? `You ${times(o.centi)}  +${money(o.payout)}` : o.name;
-    g.textAlign = x < this.width * 0.25 ? 'left' : x > this.width * 0.75 ? 'right' : 'center';
+    g.textAlign = 'left';
     g.font = o.mine ? '600 ' + FONT : FONT;
+    const { width } = g.measureText(words);
+    const right = dot.x + 10 + width < this.width - 6;
+    const x = right ? dot.x + 10 : dot.x - 10 - width;
+    let y = right ? Math.min(dot.y + 12 + dot.drift, v.bottom - 9) : dot.y - 12 - dot.drift;
+    const taken = () => labels.some((l) => x < l.x + l.width + 8 && l.x < x + width + 8 && Math.abs(l.y - y) < 14);
+    if (!o.mine && taken()) return;
+    while (taken()) y -= 14;
+    labels.push({ x, y, width });
     g.fillText(words, x, y);
   }
 

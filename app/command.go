@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Main runs the command line args (without the program's name) and returns the
@@ -36,6 +38,7 @@ Without a command it serves everything in one process, with data in ./data.`,
 		SilenceErrors: true,
 	}
 	addFlags(root.Flags())
+	root.SetFlagErrorFunc(nearestFlag) // of all commands
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: "servers", Title: "Servers:"},
@@ -70,6 +73,17 @@ func runProcess(p Process) func(*cobra.Command, []string) error {
 		}
 		return run(cmd.Context(), p, c, output{cmd.OutOrStdout(), cmd.ErrOrStderr()})
 	}
+}
+
+// nearestFlag names the flag that was meant, if one was given that nobody knows.
+func nearestFlag(cmd *cobra.Command, err error) error {
+	e, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || e.GetSpecifiedShortnames() != "" {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return unknown("--"+e.GetSpecifiedName(), "flag", names)
 }
 
 // output is where a server process writes: what people read at the start, and its

@@ -2,7 +2,12 @@
 
 package app
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // openFileLimit is how many files this process may open; the runtime has raised
 // it as far as it may.
@@ -12,4 +17,13 @@ func openFileLimit() (limit int, known bool) {
 		return 0, false
 	}
 	return int(min(uint64(l.Cur), 1<<30)), true
+}
+
+// syncDirectory writes the names in a directory to the disk.
+func syncDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,10 +18,11 @@ type asked struct {
 	body                        map[string]any
 }
 
-// operatorAPI answers everything with one answer.
+// operatorAPI answers everything with one answer, after those that come first.
 type operatorAPI struct {
 	status int
 	answer string
+	first  []string // with status 503
 	got    []asked
 }
 
@@ -30,6 +32,11 @@ func (a *operatorAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.Unmarshal(b, &q.body)
 	}
 	a.got = append(a.got, q)
+	if n := len(a.got); n <= len(a.first) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, a.first[n-1])
+		return
+	}
 	w.WriteHeader(a.status)
 	_, _ = io.WriteString(w, a.answer)
 }
@@ -143,6 +150,49 @@ func TestRefusedCommandLine(t *testing.T) {
 		api := &operatorAPI{status: 200, answer: "{}"}
 		if code, out := api.command(t, strings.Fields(line)...); code != 1 || !strings.Contains(out, want) || len(api.got) != 0 {
 			t.Errorf("%s: exit code %d, %d requests: %s, want %q", line, code, len(api.got), out, want)
+		}
+	}
+}
+
+// TestUnknownFlag wants the flag named that was meant, of the command that was given.
+func TestUnknownFlag(t *testing.T) {
+	for line, want := range map[string]string{
+		"--lisen :1":                `unknown flag "--lisen": the nearest one is "--listen"`,
+		"gateway --redis-uri=x":     `unknown flag "--redis-uri": the nearest one is "--redis-url"`,
+		"rooms create vip --nam=x":  `unknown flag "--nam": the nearest one is "--name"`,
+		"rooms create vip --apis=x": `unknown flag "--apis": the nearest one is "--api"`,
+		"version --hlp":             `unknown flag "--hlp": the nearest one is "--help"`,
+		"version -x":                "unknown shorthand flag",
+		"serve --partitions=many":   "--partitions",
+	} {
+		var out bytes.Buffer
+		if code := Main(t.Context(), strings.Fields(line), &out, &out); code != 1 || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit code %d: %s, want %q", line, code, &out, want)
+		}
+	}
+}
+
+// TestFirstRoomsAreAskedForAgain has the first tries fail as they do on a busy machine.
+func TestFirstRoomsAreAskedForAgain(t *testing.T) {
+	const unavailable, exists, bad = `{"error":{"code":"unavailable"}}`, `{"error":{"code":"room_exists"}}`, `{"error":{"code":"bad_args"}}`
+	for _, c := range []struct {
+		first []string
+		last  string
+		tries int
+		ok    bool
+	}{
+		{nil, `{}`, 1, true},
+		{[]string{unavailable, unavailable}, `{}`, 3, true},
+		{[]string{unavailable}, exists, 2, true}, // the first one was done after all
+		{nil, bad, 1, false},
+	} {
+		api := &operatorAPI{status: 200, answer: c.last, first: c.first}
+		s := httptest.NewServer(api)
+		client := newOperatorClient(s.URL, goodSecret, "first-start")
+		err := makeRoom(t.Context(), slog.New(slog.DiscardHandler), client, roomRequest{ID: "lobby", Game: "crash"})
+		s.Close()
+		if (err == nil) != c.ok || len(api.got) != c.tries {
+			t.Errorf("%v, then %s: %v after %d tries, want %d", c.first, c.last, err, len(api.got), c.tries)
 		}
 	}
 }

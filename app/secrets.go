@@ -93,7 +93,8 @@ func readSecret(path string) (string, error) {
 }
 
 // drawSecret reads a secret from a file, and draws it if there is none. The file
-// is complete before it has its name, so that a crash leaves no half a secret.
+// is complete before it has its name, so that a crash leaves no half a secret, and
+// it has its name on the disk before anything is derived from it.
 func drawSecret(path string) (string, error) {
 	s, err := readSecret(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -110,6 +111,11 @@ func drawSecret(path string) (string, error) {
 	}
 	if err := os.Rename(path+".part", path); err != nil {
 		return "", fmt.Errorf("draw secret: %w", err)
+	}
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		if err := syncDirectory(dir); err != nil {
+			return "", fmt.Errorf("draw secret: %w", err)
+		}
 	}
 	return s, nil
 }

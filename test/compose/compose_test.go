@@ -56,7 +56,7 @@ func mustLoad(t *testing.T) *types.Project {
 	return p
 }
 
-// program builds the binary once per test run.
+// program builds the binary.
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tickcast")
@@ -102,6 +102,15 @@ func TestSecretsAreMandatory(t *testing.T) {
 		name, _, _ := strings.Cut(v, "=")
 		if _, err := load(t, slices.Delete(slices.Clone(all), i, i+1)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
+// TestSecretsStayHere: the file of secrets goes into no commit and into no image.
+func TestSecretsStayHere(t *testing.T) {
+	for file, want := range map[string]string{".gitignore": "/.env\n", ".dockerignore": ".env*\n"} {
+		if !strings.Contains(read(t, file), want) {
+			t.Errorf("%s has no line %q", file, want)
 		}
 	}
 }

@@ -236,10 +236,11 @@ func TestConnectionLimit(t *testing.T) {
 func TestKick(t *testing.T) {
 	w := newWorld(t)
 	g := w.gateway()
-	c := g.player("ann")
+	c, elsewhere := g.player("ann"), w.gateway().player("ann")
 	bob := g.player("bob")
 	w.owner.sanction(wire.Sanction{Player: "ann", KickedUntil: time.Now().Add(time.Hour).UnixMilli()})
 	c.wantClose("kicked", wire.CloseKicked)
+	elsewhere.wantClose("kicked at another gateway", wire.CloseKicked)
 	again := g.dial()
 	again.send(`{"type":"hello","protocol":1,"token":%q}`, token(t, "ann"))
 	again.wantClose("refused", wire.CloseKicked)

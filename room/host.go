@@ -88,7 +88,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{})}
 	h.keeper = newKeeper(cfg.Snapshots, checkpoints{js}, h.log)
-	h.directory = newDirectory(js, h.log)
+	h.directory = newDirectory(js, cfg.Partitions, h.log)
 	for p := range cfg.Partitions {
 		h.replicas = append(h.replicas, newReplica(h, p))
 	}

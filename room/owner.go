@@ -93,6 +93,7 @@ func (r *replica) fallSilent(why string) {
 		_ = s.Unsubscribe()
 	}
 	r.subs = nil
+	r.host.directory.withdraw(r.id)
 	if r.speaking {
 		r.metrics.claims.WithLabelValues(why).Inc()
 		r.metrics.owned.Dec()

@@ -104,6 +104,7 @@ func (s *speaker) repeat(p *Partition, now time.Time) {
 func (s *speaker) introduce(p *Partition, now time.Time) {
 	clear(s.sent)
 	var infos []wire.RoomInfo
+	var sanctions []wire.Sanction
 	for _, r := range p.rooms {
 		for _, u := range r.ring.records {
 			s.message(Message{
@@ -114,8 +115,11 @@ func (s *speaker) introduce(p *Partition, now time.Time) {
 		if !r.hidden {
 			infos = append(infos, r.info(p.cfg.ID))
 		}
+		if k, ok := r.game.(game.Sanctioning); ok {
+			sanctions = append(sanctions, k.Sanctions()...)
+		}
 	}
-	s.directory.put(infos, nil)
+	s.directory.introduce(s.p, time.Unix(0, p.last.Time), infos, sanctions)
 	for _, b := range p.pending.list() {
 		s.book(b, now)
 	}

@@ -41,7 +41,10 @@ type room struct {
 	sanctions sanctions
 }
 
-var _ game.Room = (*room)(nil)
+var (
+	_ game.Room        = (*room)(nil)
+	_ game.Sanctioning = (*room)(nil)
+)
 
 // Command implements game.Room.
 func (r *room) Command(at game.At, c game.Command, fx *game.Effects) {
@@ -101,6 +104,9 @@ func (r *room) View(game.At) json.RawMessage {
 
 // You implements game.Room.
 func (r *room) You(string) json.RawMessage { return nil }
+
+// Sanctions implements game.Sanctioning.
+func (r *room) Sanctions() []wire.Sanction { return r.sanctions.list() }
 
 // booking begins a booking of this room.
 func (r *room) booking(at game.At, kind wire.BookingKind, id string) wire.Booking {

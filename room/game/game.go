@@ -126,3 +126,9 @@ type Settled interface {
 	// Settled reports that nothing is on its way: a paused room can be forgotten.
 	Settled() bool
 }
+
+// Sanctioning is implemented by rooms that sanction players.
+type Sanctioning interface {
+	// Sanctions lists what is in force, for an owner that did not say it itself.
+	Sanctions() []wire.Sanction
+}

@@ -120,7 +120,7 @@ func (d *directory) work(ctx context.Context) error {
 	if err == nil {
 		err = d.compare(ctx)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		d.log.Warn("the directory is behind", "err", err)
 	}
 	return err

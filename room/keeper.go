@@ -58,6 +58,10 @@ func (c checkpoints) GetSnapshot(ctx context.Context, partition int) ([]byte, er
 	return b, err
 }
 
+// errUnfit is for snapshots that cannot be used at any time, unlike one that could
+// not be read.
+var errUnfit = errors.New("the snapshot does not fit")
+
 func checkpointName(partition int) string { return "p" + strconv.Itoa(partition) }
 
 // saveTimeout bounds the writing of all snapshots that wait, at the end too.
@@ -145,7 +149,7 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, f *feed) *Par
 		switch {
 		case err != nil:
 			k.log.Warn("snapshot not used", "store", name, "partition", cfg.ID, "err", err)
-			if d, ok := store.(snapshotDeleter); ok && ctx.Err() == nil {
+			if d, ok := store.(snapshotDeleter); ok && errors.Is(err, errUnfit) {
 				_ = d.DeleteSnapshot(ctx, cfg.ID) // it only costs the next snapshots their place
 			}
 		case p != nil && p.last.Seq > best.last.Seq:
@@ -162,18 +166,18 @@ func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, f *feed, 
 	}
 	b, err := unseal(sealed)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnfit, err)
 	}
 	p, err := RestorePartition(cfg, b)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnfit, err)
 	}
 	rec, err := f.at(ctx, p.last.Seq)
 	if err != nil {
 		return nil, err
 	}
 	if rec == nil || rec.place() != p.last {
-		return nil, fmt.Errorf("the log has another record %d than the snapshot: it lost its tail or is another log", p.last.Seq)
+		return nil, fmt.Errorf("%w: the log has another record %d than it: it lost its tail or is another log", errUnfit, p.last.Seq)
 	}
 	return p, nil
 }

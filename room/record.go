@@ -32,3 +32,26 @@ func (r *Record) place() Place {
 	sum := sha256.Sum256(r.Data)
 	return Place{Seq: r.Seq, Time: r.Time, Hash: [16]byte(sum[:16])}
 }
+
+// recentRecords is how many records back a replica notices that the log has another
+// one: what a power cut takes from the log is a moment's worth of records.
+const recentRecords = 1 << 12
+
+// recent are the stored timestamps of the newest folded records. A sequence that
+// comes again with another timestamp tells that the log lost its tail, and that what
+// was folded of it never happened. The zero value knows none.
+type recent [recentRecords]struct {
+	seq  uint64
+	time int64
+}
+
+func (r *recent) note(rec Record) {
+	e := &r[rec.Seq%recentRecords]
+	e.seq, e.time = rec.Seq, rec.Time
+}
+
+// agrees reports whether rec is what was folded at its sequence, if that is known.
+func (r *recent) agrees(rec Record) bool {
+	e := r[rec.Seq%recentRecords]
+	return e.seq != rec.Seq || e.time == rec.Time
+}

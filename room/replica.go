@@ -57,6 +57,7 @@ type replica struct {
 	// Owned by run.
 	feed     *feed
 	part     *Partition
+	recent   recent
 	out      Output
 	appender *appender
 	speaker  *speaker
@@ -185,7 +186,13 @@ func (r *replica) record(ctx context.Context, m *nats.Msg) {
 		return
 	}
 	last := r.part.Last().Seq
-	if rec.Seq <= last || r.halted != nil {
+	switch {
+	case r.halted != nil:
+		return
+	case rec.Seq <= last:
+		if !r.recent.agrees(rec) {
+			r.halt(ctx, fmt.Errorf("the log has another record %d than was folded: it lost its tail", rec.Seq))
+		}
 		return
 	}
 	if rec.Seq > last+1 {
@@ -217,6 +224,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 		return
 	}
 	now := time.Now()
+	r.recent.note(rec)
 	r.lastRecord = now
 	if r.part.OwnedLast() {
 		r.lastOwn = now

@@ -38,6 +38,8 @@ type Service struct {
 	URL string
 	// Port is the TCP port on 127.0.0.1.
 	Port int
+	// Dir holds its data, which a test may damage while the service is stopped.
+	Dir string
 
 	t    testing.TB
 	spec spec
@@ -48,7 +50,7 @@ type Service struct {
 // start starts a service and stops it when the test ends.
 func start(t testing.TB, sp spec) *Service {
 	t.Helper()
-	s := &Service{t: t, spec: sp, log: &output{}}
+	s := &Service{Dir: sp.dir, t: t, spec: sp, log: &output{}}
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {

@@ -11,11 +11,12 @@ import (
 )
 
 // A booking without a result is sent again after resendFirst, then after twice as
-// long each time, up to resendMost. Its Msg-Id lets the ledger's queue drop most
-// repetitions, its ID makes the ledger book it once in any case.
+// long each time, up to resendMost. Its Msg-Id lets the ledger's queue drop early
+// repetitions; later ones stand in the queue beside the first, so they are few. Its
+// ID makes the ledger book it once in any case.
 const (
 	resendFirst = time.Second
-	resendMost  = time.Minute
+	resendMost  = 5 * time.Minute
 )
 
 // speaker says what the owner says, over core NATS: its messages may be lost, and
@@ -76,13 +77,14 @@ func (s *speaker) book(b wire.Booking, now time.Time) {
 	m := nats.NewMsg(wire.LedgerSubject(s.p))
 	m.Header.Set(jetstream.MsgIDHeader, b.ID)
 	m.Data = game.Encode(b)
-	_ = s.nc.PublishMsg(m)
 	r := s.sent[b.ID]
 	if r == nil {
 		r = &resend{wait: resendFirst / 2}
 		s.sent[b.ID] = r
 	}
-	r.wait = min(2*r.wait, resendMost)
+	if s.nc.PublishMsg(m) == nil { // otherwise the connection is down: soon again
+		r.wait = min(2*r.wait, resendMost)
+	}
 	r.at = now.Add(r.wait)
 }
 

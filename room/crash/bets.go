@@ -5,6 +5,11 @@ import (
 	"tickcast/wire"
 )
 
+// maxClosing is for how many finished rounds the ledger may owe results before bets
+// are refused at once: with the ledger away, each bet that has to be cancelled at the
+// lock leaves two bookings behind.
+const maxClosing = 10
+
 // placeBet takes a bet for the current round while it is open, or for the next
 // one during a flight. It is answered when its stake is booked or refused.
 func (r *Room) placeBet(at game.At, c game.Command, fx *game.Effects) *wire.Error {
@@ -21,6 +26,9 @@ func (r *Room) placeBet(at game.At, c game.Command, fx *game.Effects) *wire.Erro
 	}
 	if e := checkBet(rd, &settings, c.Player, a); e != nil {
 		return e
+	}
+	if len(r.Closing) >= maxClosing {
+		return wire.Errorf(wire.CodeTemporarilyUnavailable, "the ledger has not answered for %d rounds", len(r.Closing))
 	}
 	rd.Settings = settings
 	b := &bet{

@@ -268,21 +268,31 @@ func TestArchiveOfAnEmptyRound(t *testing.T) {
 	}
 }
 
-func TestManyRoundsWaitForTheLedger(t *testing.T) {
+// TestRoundsWaitForTheLedger has it be away for thirty rounds: what waits for it is
+// bounded, the rounds go on, and bets are taken again when it is back.
+func TestRoundsWaitForTheLedger(t *testing.T) {
 	tb := newTable(t, newTestChains(1000), `{"betting_ms":100,"crashed_ms":100,"lock_ms":100,"cap":200}`)
 	for i := range 30 {
 		tb.untilPhase(phaseBetting)
-		tb.betOnly(fmt.Sprintf("p%d", i), 0, 1000, 0)
+		before := string(tb.room.Snapshot())
+		ref := tb.betOnly(fmt.Sprintf("p%d", i), 0, 1000, 0)
+		if i > maxClosing {
+			tb.wantCode("the ledger is away", ref, wire.CodeTemporarilyUnavailable)
+			if string(tb.room.Snapshot()) != before {
+				t.Fatal("a refused bet changed something")
+			}
+		}
 		tb.untilPhase(phaseCrashed)
 	}
 	tb.untilPhase(phaseBetting)
-	if n := len(tb.room.Closing); n != 30 {
-		t.Fatalf("%d rounds wait", n)
+	if n := len(tb.room.Closing); n != maxClosing {
+		t.Fatalf("%d rounds wait, want %d", n, maxClosing)
 	}
 	tb.settle()
 	if n := len(tb.room.Closing); n != 0 {
 		t.Fatalf("%d rounds wait still", n)
 	}
+	tb.wantPending("the ledger is back", tb.betOnly("alice", 0, 1000, 0))
 	rounds := 0
 	for _, b := range tb.booked {
 		if b.Kind == wire.BookRound {

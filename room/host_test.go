@@ -44,6 +44,13 @@ type stage struct {
 
 func newStage(t *testing.T, partitions int) *stage {
 	t.Helper()
+	s := newStageWithoutLedger(t, partitions)
+	s.serveLedger()
+	return s
+}
+
+func newStageWithoutLedger(t *testing.T, partitions int) *stage {
+	t.Helper()
 	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +67,6 @@ func newStage(t *testing.T, partitions int) *stage {
 	s.subscribe(s.gateway, "out.>", s.heard)
 	s.subscribe(s.gateway, wire.AnswerSubject("gw"), s.answered)
 	s.subscribe(s.operator, wire.AnswerSubject("api"), s.answered)
-	s.serveLedger()
 	return s
 }
 
@@ -228,6 +234,19 @@ func (s *stage) command(room string, c wire.Command) {
 	}
 }
 
+// awaitBetting waits until a round of a crash room has been opened.
+func (s *stage) awaitBetting(room string) {
+	s.t.Helper()
+	s.eventually("a round is open", func() bool {
+		for _, u := range s.updates[room] {
+			if strings.Contains(u, `"phase":"betting"`) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // updatesOf is how many updates of a room were heard; the caller holds mu.
 func (s *stage) updatesOf(room string) int { return len(s.updates[room]) }
 
@@ -347,19 +366,42 @@ func TestABetIsAnsweredThroughTheLedger(t *testing.T) {
 	s := newStage(t, 1)
 	s.host("one", true)
 	s.create("lobby", "crash", map[string]any{"betting_ms": 5000})
-	s.eventually("the round is open", func() bool {
-		for _, u := range s.updates["lobby"] {
-			if strings.Contains(u, `"phase":"betting"`) {
-				return true
-			}
-		}
-		return false
-	})
+	s.awaitBetting("lobby")
 	s.command("lobby", wire.Command{Player: "ann", Key: "k", Op: "bet", Round: 1, Args: []byte(`{"slot":0,"amount":1000}`)})
 	s.eventually("the bet is answered", func() bool { _, ok := s.answers[answerID("ann", "lobby", "k")]; return ok })
 	if a := s.answers[answerID("ann", "lobby", "k")]; !a.OK {
 		t.Fatal(a.Error)
 	}
+}
+
+// TestABookingThatIsLostIsSentAgain has nobody keep what the owner sends at first.
+func TestABookingThatIsLostIsSentAgain(t *testing.T) {
+	s := newStageWithoutLedger(t, 1)
+	nc := s.connect(bus.RoleRoom)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue, err := js.Stream(t.Context(), wire.StreamLedger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf := queue.CachedInfo().Config
+	deaf.Subjects = []string{"elsewhere"}
+	if _, err := js.UpdateStream(t.Context(), deaf); err != nil {
+		t.Fatal(err)
+	}
+	h := s.host("one", true)
+	s.create("lobby", "crash", map[string]any{"betting_ms": 300_000})
+	s.awaitBetting("lobby")
+	s.command("lobby", wire.Command{Player: "ann", Key: "k", Op: "bet", Round: 1, Args: []byte(`{"slot":0,"amount":1000}`)})
+	s.eventually("bookings are asked for", func() bool { return h.Partitions()[0].Outstanding == 2 })
+	if err := bus.EnsureStreams(t.Context(), nc, bus.Layout{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s.serveLedger()
+	s.eventually("the bet is answered", func() bool { return s.answers[answerID("ann", "lobby", "k")].OK })
+	s.eventually("nothing is asked for any more", func() bool { return h.Partitions()[0].Outstanding == 0 })
 }
 
 func TestTwoHostsShareAndTakeOver(t *testing.T) {

@@ -54,3 +54,44 @@ func BenchmarkFoldTicks(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSnapshot takes the snapshot of a room in which a thousand players have
+// bet and cashed out for as many rounds as keys are kept. The owner's loop stands
+// still meanwhile.
+func BenchmarkSnapshot(b *testing.B) {
+	p := playedPartition(b, 1000)
+	b.ReportAllocs()
+	var size int
+	for b.Loop() {
+		size = len(p.Snapshot())
+	}
+	b.ReportMetric(float64(size), "bytes")
+}
+
+// BenchmarkRestore is the other half of a cold takeover.
+func BenchmarkRestore(b *testing.B) {
+	p := playedPartition(b, 1000)
+	snapshot := p.Snapshot()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := RestorePartition(p.cfg, snapshot); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func playedPartition(b *testing.B, players int) *Partition {
+	r := newRig(b)
+	r.create("lobby", "crash", map[string]any{"betting_ms": 300, "crashed_ms": 200, "cap": 110, "max_round_win": 100_000_000_000})
+	for round := uint64(1); round <= wire.KeptRounds+1; round++ {
+		r.until("bets are taken", func() bool { return r.phase("lobby") == "betting" && r.p.rooms["lobby"].game.Round() == round })
+		for i := range players {
+			r.command(fmt.Sprintf("player-%010d", i), "lobby", fmt.Sprintf("bet-%d-%d", round, i), "bet", round, betArgs{Amount: 100})
+		}
+		r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
+		for i := range players {
+			r.command(fmt.Sprintf("player-%010d", i), "lobby", fmt.Sprintf("out-%d-%d", round, i), "cashout", round, betArgs{})
+		}
+	}
+	return r.p
+}

@@ -35,7 +35,7 @@ func (d *digests) check(data []byte) error {
 		return fmt.Errorf("digest: %w", err)
 	}
 	d.stated = max(d.stated, stated.Seq)
-	if stated.Seq == d.seq && !bytes.Equal(stated.Sum, d.sum[:]) {
+	if stated.Seq == d.seq && stated.Version == snapshotVersion && !bytes.Equal(stated.Sum, d.sum[:]) {
 		return fmt.Errorf("the owner's digest of the state at record %d is %x, this fold has %x", stated.Seq, stated.Sum, d.sum)
 	}
 	return nil
@@ -43,5 +43,5 @@ func (d *digests) check(data []byte) error {
 
 // owed is the digest that the owner should write, if any.
 func (d *digests) owed() (wire.Digest, bool) {
-	return wire.Digest{Seq: d.seq, Sum: bytes.Clone(d.sum[:])}, d.seq > d.stated
+	return wire.Digest{Seq: d.seq, Version: snapshotVersion, Sum: bytes.Clone(d.sum[:])}, d.seq > d.stated
 }

@@ -3,7 +3,6 @@ package room
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 
 	"tickcast/room/game"
 	"tickcast/wire"
@@ -21,11 +20,11 @@ const (
 
 // keyEntry is what a room knows of one command.
 type keyEntry struct {
-	Ref     game.Ref        `json:"ref"`
-	Body    [8]byte         `json:"body"`
-	Round   uint64          `json:"round"`             // newest round when the command was folded
-	Gateway string          `json:"gateway,omitempty"` // where the answer goes; while pending
-	Answer  json.RawMessage `json:"answer,omitempty"`  // a whole client message; nil while pending
+	Ref     game.Ref
+	Body    [8]byte
+	Round   uint64          // newest round when the command was folded
+	Gateway string          // where the answer goes; while pending
+	Answer  json.RawMessage // a whole client message; nil while pending
 }
 
 // keyTable knows the commands of a room by player and key: it makes a repeated
@@ -98,29 +97,4 @@ func (t *keyTable) expired(e *keyEntry, kept int) bool {
 		return kept > maxRoundlessKeys
 	}
 	return e.Round+wire.KeptRounds < t.round
-}
-
-// savedKeys is a keyTable in a snapshot.
-type savedKeys struct {
-	Filed  []*keyEntry `json:"filed"`
-	Newest []*keyEntry `json:"newest"`
-}
-
-func (t *keyTable) save() savedKeys {
-	s := savedKeys{Filed: t.filed}
-	for _, p := range slices.Sorted(maps.Keys(t.newest)) {
-		s.Newest = append(s.Newest, t.newest[p])
-	}
-	return s
-}
-
-func (s savedKeys) restore() *keyTable {
-	t := newKeyTable()
-	for _, e := range s.Filed {
-		t.file(e)
-	}
-	for _, e := range s.Newest {
-		t.fileKeyless(e)
-	}
-	return t
 }

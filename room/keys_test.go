@@ -1,6 +1,7 @@
 package room
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -77,8 +78,8 @@ func TestKeylessForgetsWhoIsGone(t *testing.T) {
 	if want := perRound * (wire.KeptRounds + 1); len(k.newest) != want {
 		t.Fatalf("the commands of %d players are kept, want %d", len(k.newest), want)
 	}
-	if again := k.save().restore(); len(again.newest) != len(k.newest) || again.round != k.round {
-		t.Fatalf("restored: %d players in round %d, want %d in %d", len(again.newest), again.round, len(k.newest), k.round)
+	if again, err := restoreKeys(k.save()); err != nil || len(again.newest) != len(k.newest) || again.round != k.round {
+		t.Fatalf("restored: %d players in round %d, want %d in %d (%v)", len(again.newest), again.round, len(k.newest), k.round, err)
 	}
 }
 
@@ -98,4 +99,26 @@ func TestRepliesFitAMessage(t *testing.T) {
 	if fitting(nil, updateBytes) != 0 {
 		t.Error("nothing became something")
 	}
+}
+
+func FuzzRestoreKeys(f *testing.F) {
+	k := newKeyTable()
+	e := filedEntry("ann", "k", 3)
+	e.Answer, e.Gateway, e.Body = []byte(`{"ok":true}`), "g1", [8]byte{1, 2}
+	k.file(e)
+	k.file(filedEntry("bob", "l", 4))
+	k.fileKeyless(filedEntry("cid", "m", 4))
+	f.Add(k.save())
+	f.Add(k.save()[1:])
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k, err := restoreKeys(b)
+		if err != nil {
+			return
+		}
+		again, err := restoreKeys(k.save())
+		if err != nil || !bytes.Equal(again.save(), k.save()) {
+			t.Fatalf("saved again: %v", err)
+		}
+	})
 }

@@ -378,7 +378,7 @@ func TestSnapshotsOfAnotherLogAreRefused(t *testing.T) {
 		"another stream": func() error { _, err := RestorePartition(other, snapshot); return err },
 		"cut off":        func() error { _, err := RestorePartition(r.cfg, snapshot[:len(snapshot)/2]); return err },
 		"another version": func() error {
-			_, err := RestorePartition(r.cfg, bytes.Replace(snapshot, []byte(`{"v":1`), []byte(`{"v":9`), 1))
+			_, err := RestorePartition(r.cfg, bytes.Replace(snapshot, fmt.Appendf(nil, `{"v":%d`, snapshotVersion), []byte(`{"v":999`), 1))
 			return err
 		},
 		"empty":             func() error { _, err := RestorePartition(r.cfg, nil); return err },
@@ -396,11 +396,16 @@ func TestSnapshotsOfAnotherLogAreRefused(t *testing.T) {
 
 func TestADigestThatDiffersHalts(t *testing.T) {
 	d := digests{seq: digestEvery, sum: [32]byte{1}}
-	if err := d.check(game.Encode(wire.Digest{Seq: digestEvery, Sum: make([]byte, 32)})); err == nil {
+	other := wire.Digest{Seq: digestEvery, Version: snapshotVersion, Sum: make([]byte, 32)}
+	if err := d.check(game.Encode(other)); err == nil {
 		t.Fatal("a fold that disagrees goes on")
 	}
-	if err := d.check(game.Encode(wire.Digest{Seq: digestEvery, Sum: d.sum[:]})); err != nil {
-		t.Fatal(err)
+	if owed, _ := d.owed(); d.check(game.Encode(owed)) != nil {
+		t.Fatal("a fold that agrees halts")
+	}
+	other.Version++
+	if err := d.check(game.Encode(other)); err != nil {
+		t.Fatalf("the digest of another format: %v", err)
 	}
 	if _, owed := d.owed(); owed {
 		t.Fatal("a stated digest is still owed")

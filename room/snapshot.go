@@ -14,7 +14,7 @@ import (
 
 // snapshotVersion is the version of the snapshot's format. Another version is not
 // used; the log is folded instead.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // savedPartition is the whole public state of a partition. Equal states have equal
 // bytes. It holds no secret: what a game derives from one is derived again.
@@ -45,7 +45,7 @@ type savedRoom struct {
 	LastCut   game.Time    `json:"last_cut"`
 	LastTick  game.Time    `json:"last_tick"`
 	Announced string       `json:"announced"`
-	Keys      savedKeys    `json:"keys"`
+	Keys      []byte       `json:"keys"`
 	Game      []byte       `json:"game"`
 }
 
@@ -121,9 +121,13 @@ func (p *Partition) restoreRoom(s savedRoom) (*roomState, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := restoreKeys(s.Keys)
+	if err != nil {
+		return nil, err
+	}
 	r := &roomState{
 		id: s.ID, kind: s.Kind, uuid: s.UUID, name: s.Name, log: logName(s.UUID, p.cfg.Created), created: s.Created,
-		hidden: s.ID == wire.CashierRoom, closing: s.Closing, game: g, keys: s.Keys.restore(),
+		hidden: s.ID == wire.CashierRoom, closing: s.Closing, game: g, keys: keys,
 		seq: s.Seq, events: s.Events, lastCut: s.LastCut, lastTick: s.LastTick, announced: s.Announced,
 	}
 	r.wake = r.nextWake(p.clock.Now)

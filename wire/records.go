@@ -27,8 +27,9 @@ const (
 
 // Digest tells the digest of the public state after the record at Seq.
 type Digest struct {
-	Seq uint64 `json:"seq"`
-	Sum []byte `json:"sum"` // SHA-256 of the partition's canonical snapshot
+	Seq     uint64 `json:"seq"`
+	Version int    `json:"v"`   // of the snapshot's format; another one has another sum
+	Sum     []byte `json:"sum"` // SHA-256 of the partition's canonical snapshot
 }
 
 // Action is an operator's action, the payload of an adm record.

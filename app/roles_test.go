@@ -19,6 +19,7 @@ type deployment struct {
 	t        *testing.T
 	secrets  []string // environment of every process
 	services []string // flags of every process
+	redis    string   // URL
 	rooms    []*server
 	gateways []*server
 	ledger   *server
@@ -35,7 +36,8 @@ func startDeployment(t *testing.T) *deployment {
 		d.secrets = append(d.secrets, bus.PasswordVariable(r)+"="+passwords[r])
 	}
 	config := strings.Replace(bus.ServerConfig(passwords, bus.ServerOptions{}), `store_dir: "/data"`, "", 1)
-	d.services = []string{"--nats-url", testsvc.StartNATS(t, config).URL, "--redis-url", testsvc.Redis(t)}
+	d.redis = testsvc.Redis(t)
+	d.services = []string{"--nats-url", testsvc.StartNATS(t, config).URL, "--redis-url", d.redis}
 	for range 2 {
 		d.rooms = append(d.rooms, d.process("room", "--partitions", "4"))
 		d.gateways = append(d.gateways, d.process("gateway", "--guests", "on"))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
+	"tickcast/server/internal/rest"
 	"tickcast/wire"
 )
 
@@ -103,10 +104,9 @@ func parseCommand(p []byte, m *wire.ClientMessage) *wire.Error {
 	return nil
 }
 
-// badMessage tells what the decoder met. Its texts name Go types, but the field and the
-// offset in them are what helps whoever writes a client.
+// badMessage tells whoever writes a client what the decoder met.
 func badMessage(err error) *wire.Error {
-	return wire.Errorf(wire.CodeBadMessage, "%s", clip(err.Error()))
+	return wire.Errorf(wire.CodeBadMessage, "%s", clip(rest.Decoding(err)))
 }
 
 // clip bounds a text that repeats what a client said.

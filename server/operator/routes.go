@@ -279,7 +279,7 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
 		err = errors.New("more than one value")
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "body: %v", err))
+		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "body: %s", rest.Decoding(err)))
 		return false
 	}
 	return true

@@ -93,7 +93,7 @@ func (g *Gateway) getRounds(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) getBets(w http.ResponseWriter, r *http.Request) {
-	who, ok := g.bearer(w, r)
+	who, ok := g.bearer(w, r, time.Now())
 	if !ok {
 		return
 	}
@@ -159,9 +159,9 @@ func (g *Gateway) getLeaderboard(w http.ResponseWriter, r *http.Request) {
 }
 
 // bearer checks the request's token, or answers with the error.
-func (g *Gateway) bearer(w http.ResponseWriter, r *http.Request) (identity, bool) {
+func (g *Gateway) bearer(w http.ResponseWriter, r *http.Request, now time.Time) (identity, bool) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	who, err := g.keys.verify(token, time.Now())
+	who, err := g.keys.verify(token, now)
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		rest.Error(w, wire.Errorf(wire.CodeInvalidToken, "%v", err))
@@ -171,7 +171,7 @@ func (g *Gateway) bearer(w http.ResponseWriter, r *http.Request) (identity, bool
 }
 
 func (g *Gateway) getMe(w http.ResponseWriter, r *http.Request) {
-	who, ok := g.bearer(w, r)
+	who, ok := g.bearer(w, r, time.Now())
 	if !ok {
 		return
 	}
@@ -187,7 +187,7 @@ func (g *Gateway) getMe(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// postGuest makes a player out of nothing (P2.4).
+// postGuest makes a player out of nothing, or renews a guest's token (P2.4).
 func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	if !g.cfg.Guests {
@@ -207,15 +207,25 @@ func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 		rest.Error(w, wire.Errorf(wire.CodeBadMessage, `the body is empty or {"name":"…"}`))
 		return
 	}
-	id := randomID()
-	if ask.Name == "" {
-		ask.Name = "Guest " + id[:4]
+	p := newGuest()
+	if r.Header.Get("Authorization") != "" {
+		who, ok := g.bearer(w, r, now.Add(-guestRenewal))
+		if !ok {
+			return
+		}
+		if !who.Guest {
+			rest.Error(w, wire.Errorf(wire.CodeInvalidToken, "the token is not a guest's"))
+			return
+		}
+		p = who.Player
 	}
-	if !wire.ValidText(ask.Name, wire.MaxNameBytes) {
+	if ask.Name != "" {
+		p.Name = ask.Name
+	}
+	if !wire.ValidText(p.Name, wire.MaxNameBytes) {
 		rest.Error(w, wire.Errorf(wire.CodeBadText, "name is 1 to %d bytes of text", wire.MaxNameBytes))
 		return
 	}
-	p := wire.Player{ID: "guest-" + id, Name: ask.Name, Guest: true}
 	token, err := SignToken(g.cfg.Secret, p, now.Add(guestTokenLife))
 	if err != nil {
 		g.cfg.Log.Error("a guest token could not be made", "err", err)
@@ -223,6 +233,11 @@ func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rest.OK(w, map[string]any{"token": token, "player": p})
+}
+
+func newGuest() wire.Player {
+	id := randomID()
+	return wire.Player{ID: "guest-" + id, Name: "Guest " + id[:4], Guest: true}
 }
 
 func (g *Gateway) getInfo(w http.ResponseWriter, _ *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"tickcast/cache"
 	"tickcast/server"
@@ -142,6 +143,37 @@ func TestGuestAPI(t *testing.T) {
 	status, o = g.call("POST", "/api/guest", "", "")
 	if wantStatus(t, "too many", status, http.StatusTooManyRequests, o); o.sub("error").str("code") != string(wire.CodeRateLimited) {
 		t.Fatal(o.text)
+	}
+	more := w.gateway(func(*server.Config) {})
+	token := func(p wire.Player, expires time.Time) string {
+		s, err := server.SignToken(secret, p, expires)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	guest := wire.Player{ID: p.str("id"), Name: "Ännie", Guest: true}
+	day := 24 * time.Hour
+	for _, c := range []struct{ why, token, body, name string }{
+		{"renewed", token(guest, time.Now().Add(day)), "", "Ännie"},
+		{"renamed", token(guest, time.Now().Add(day)), `{"name":"Bob"}`, "Bob"},
+		{"long away", token(guest, time.Now().Add(-170*day)), "", "Ännie"},
+	} {
+		status, o = more.call("POST", "/api/guest", c.token, c.body)
+		if wantStatus(t, c.why, status, http.StatusOK, o); o.sub("player").str("name") != c.name || o.sub("player").str("id") != guest.ID {
+			t.Errorf("%s: %s", c.why, o.text)
+		}
+		more.dial().hello(o.str("token"), "")
+	}
+	for why, bad := range map[string]string{
+		"away too long": token(guest, time.Now().Add(-190*day)),
+		"no guest":      token(wire.Player{ID: "ann", Name: "Ann"}, time.Now().Add(day)),
+		"no token":      "x",
+	} {
+		status, o = more.call("POST", "/api/guest", bad, "")
+		if wantStatus(t, why, status, http.StatusUnauthorized, o); o.sub("error").str("code") != string(wire.CodeInvalidToken) {
+			t.Errorf("%s: %s", why, o.text)
+		}
 	}
 	off := w.gateway(func(c *server.Config) { c.Guests = false })
 	status, o = off.call("POST", "/api/guest", "", "")

@@ -14,6 +14,10 @@ import (
 // within a month is the same player.
 const guestTokenLife = 30 * 24 * time.Hour
 
+// guestRenewal is how long after its end a guest's token still gets a new one, for the same
+// player. It opens nothing else.
+const guestRenewal = 180 * 24 * time.Hour
+
 // identity is who a token speaks for.
 type identity struct {
 	wire.Player

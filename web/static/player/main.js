@@ -37,7 +37,10 @@ async function token(o) {
   const stored = storedToken();
   if (stored && !o.fresh) return stored;
   try {
-    const guest = await signIn('', '');
+    const guest = await signIn('', stored).catch((err) => {
+      if (stored && err instanceof SignInError && err.code === 'invalid_token') return signIn('', '');
+      throw err;
+    });
     storeToken(guest.token);
     return guest.token;
   } catch (err) {

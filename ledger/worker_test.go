@@ -362,6 +362,7 @@ func TestDatabaseAway(t *testing.T) {
 	server.Start()
 	q.wantResults("booked when the database is back", "meanwhile")
 	q.wantEmpty()
+	wantBets(t, b, "ann", "before open 0", "meanwhile open 0")
 	wantSound(t, b)
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,6 +23,7 @@ const internalWriteTimeout = 2 * time.Minute
 // process is one server process while it is put together. It is used by one
 // goroutine until group runs.
 type process struct {
+	began   time.Time
 	kind    Process
 	config  *Config
 	name    string
@@ -46,9 +48,15 @@ type process struct {
 // run puts a server process together, runs it until ctx ends, and takes it apart
 // again in the reverse order.
 func run(ctx context.Context, kind Process, c *Config, out output) (err error) {
+	began := time.Now()
 	log := newLogger(c, out.log)
 	slog.SetDefault(log)
-	p := &process{kind: kind, config: c, name: nodeName(c, kind), log: log, out: out, metrics: newMetrics()}
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // what was being started was told to stop
+		}
+	}()
+	p := &process{began: began, kind: kind, config: c, name: nodeName(c, kind), log: log, out: out, metrics: newMetrics()}
 	if p.embeds() {
 		release, err := lockData(c)
 		if err != nil {

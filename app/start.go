@@ -12,7 +12,6 @@ const readyPoll = 5 * time.Millisecond
 
 // start waits until every part is ready, says so, and then waits for the end.
 func (p *process) start(ctx context.Context) error {
-	begin := time.Now()
 	for p.notReady() != "" {
 		select {
 		case <-ctx.Done():
@@ -20,7 +19,7 @@ func (p *process) start(ctx context.Context) error {
 		case <-time.After(readyPoll):
 		}
 	}
-	p.log.Info("ready", "process", p.kind, "node", p.name, "after", time.Since(begin).Round(time.Millisecond))
+	p.log.Info("ready", "process", p.kind, "node", p.name, "after", time.Since(p.began).Round(time.Millisecond))
 	if p.kind == ProcessServe {
 		if err := p.makeFirstRooms(ctx); err != nil {
 			return fmt.Errorf("make the first rooms: %w", err)

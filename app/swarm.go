@@ -35,6 +35,9 @@ exactly one answer, and how long answers took. The exit code is 1 if a check fai
 			for i, u := range c.URLs {
 				c.URLs[i] = socketURL(u)
 			}
+			if len(c.Rooms) == 0 {
+				c.Rooms = defaultRooms(c.Game)
+			}
 			zeroIsNever(cmd.Flags(), &c.Behaviour)
 			if err := readTokens(&c, files.tokens, files.secret); err != nil {
 				return err
@@ -55,7 +58,7 @@ exactly one answer, and how long answers took. The exit code is 1 if a check fai
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&c.URLs, "url", []string{"ws://127.0.0.1:8080/ws"}, "WebSocket addresses of gateways; bots are spread over them")
-	f.StringSliceVar(&c.Rooms, "room", []string{"lobby"}, "rooms to join; bots are spread over them")
+	f.StringSliceVar(&c.Rooms, "room", nil, "rooms to join; bots are spread over them (default lobby, or derby for --game race)")
 	f.IntVar(&c.RoomsPerBot, "rooms-per-bot", 1, "rooms that each bot joins")
 	f.StringVar(&c.Game, "game", "", "game that the rooms must play, crash or race; empty: whatever they play")
 	f.IntVar(&c.Bots, "bots", 100, "number of bots")
@@ -105,6 +108,17 @@ func addThresholdFlags(f *pflag.FlagSet, t *loadtest.Thresholds) {
 	f.DurationVar(&t.SpreadP99, "max-spread-p99", 0, "fail if an update reaches a bot later than the first one by more (p99)")
 	f.DurationVar(&t.JoinP99, "max-join-p99", 0, "fail if joining takes longer (p99)")
 	f.DurationVar(&t.ReconnectP99, "max-reconnect-p99", 0, "fail if reconnecting takes longer (p99)")
+}
+
+// defaultRooms are those that a fresh deployment has for the game, or its first one.
+func defaultRooms(game string) []string {
+	rooms := firstRooms()
+	for _, r := range rooms {
+		if r.Game == game {
+			return []string{r.ID}
+		}
+	}
+	return []string{rooms[0].ID}
 }
 
 // socketURL adds the path of the WebSocket to an address without one.

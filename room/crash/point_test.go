@@ -217,9 +217,11 @@ func TestReturn(t *testing.T) {
 	checkReturn(t, rounds, wins[0])
 }
 
-// TestReturnWithSeeds plays a million rounds down a real chain with a real salt.
-func TestReturnWithSeeds(t *testing.T) {
-	const rounds = 1_000_000
+// TestReturnWithSeeds plays a million rounds down a real chain with a real salt;
+// TestReturnWithManySeeds plays ten.
+func TestReturnWithSeeds(t *testing.T) { playChain(t, 1_000_000) }
+
+func playChain(t *testing.T, rounds int) {
 	var wins [len(returnTargets)]int
 	seed := Seed(sha256.Sum256(binary.BigEndian.AppendUint64(nil, 20)))
 	for range rounds {

@@ -32,7 +32,7 @@ func newRoot() *cobra.Command {
 keeps them in a log that survives any process, and books every payout once.
 
 Without a command it serves everything in one process, with data in ./data.`,
-		Args:          cobra.NoArgs,
+		Args:          onlyCommands,
 		RunE:          runProcess(ProcessServe),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -84,6 +84,19 @@ func nearestFlag(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 	return unknown("--"+e.GetSpecifiedName(), "flag", names)
+}
+
+// onlyCommands are the arguments of a command that has others below it: an unknown one
+// is an error and not a request for help, and is told the one that was meant.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return unknown(args[0], "command", names)
 }
 
 // output is where a server process writes: what people read at the start, and its

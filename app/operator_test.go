@@ -198,10 +198,15 @@ func TestFirstRoomsAreAskedForAgain(t *testing.T) {
 }
 
 func TestUnknownCommand(t *testing.T) {
-	for _, args := range [][]string{{"frobnicate"}, {"rooms", "frobnicate"}, {"room", "start"}} {
+	for line, want := range map[string]string{
+		"swram":         `unknown command "swram": the nearest one is "swarm"`,
+		"rooms lsit":    `unknown command "lsit": the nearest one is "list"`,
+		"players kik x": `unknown command "kik": the nearest one is "kick"`,
+		"room start":    `unknown command "start" for "tickcast room"`,
+	} {
 		var out bytes.Buffer
-		if code := Main(t.Context(), args, &out, &out); code != 1 || !strings.Contains(out.String(), "unknown command") {
-			t.Errorf("%v: exit code %d: %s", args, code, &out)
+		if code := Main(t.Context(), strings.Fields(line), &out, &out); code != 1 || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit code %d: %s, want %q", line, code, &out, want)
 		}
 	}
 }

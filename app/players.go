@@ -20,7 +20,7 @@ func newPlayers() *cobra.Command {
 		Use:     "players",
 		Short:   "Credit, mute and kick players",
 		GroupID: "operators",
-		Args:    cobra.NoArgs,
+		Args:    onlyCommands,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	o.add(cmd)

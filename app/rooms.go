@@ -36,7 +36,7 @@ func newRooms() *cobra.Command {
 		Use:     "rooms",
 		Short:   "List, create, start, pause, void, configure and close rooms",
 		GroupID: "operators",
-		Args:    cobra.NoArgs, // an unknown command is an error and not a request for help
+		Args:    onlyCommands,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	o.add(cmd)

@@ -205,13 +205,14 @@ func TestAHaltedCandidateIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestAForgedClaimDoesNoHarm has a gateway's user make JetStream answer to the
-// subject of claims, which no permission forbids. The record stands in the log and
-// fences the owner, who must claim again behind it.
-func TestAForgedClaimDoesNoHarm(t *testing.T) {
+// TestForgedRecordsDoNoHarm has a gateway's user make JetStream answer to subjects of
+// the log, which no permission forbids: with a record, with the news that there is
+// none, and with an acknowledgement. What stands on the subject of claims fences the
+// owner, who must claim again behind it.
+func TestForgedRecordsDoNoHarm(t *testing.T) {
 	s := newStage(t, 1)
 	h := s.host("one", true)
-	s.create("derby", "race", fastRace)
+	s.create("derby", "race", map[string]any{"gathering_ms": 100, "running_ms": 100, "finished_ms": 100})
 	s.eventually("rounds", func() bool { return s.updatesOf("derby") > 5 })
 	js, err := jetstream.New(s.gateway)
 	if err != nil {
@@ -220,19 +221,58 @@ func TestAForgedClaimDoesNoHarm(t *testing.T) {
 	if _, err := js.Publish(t.Context(), wire.ChatSubject("derby"), game.Encode(wire.Claim{Node: "evil"})); err != nil {
 		t.Fatal(err)
 	}
-	before := h.Partitions()[0].Epoch
-	if err := s.gateway.PublishRequest("$JS.API.DIRECT.GET."+wire.StreamChat, wire.ClaimSubject(0), []byte(`{"seq":1}`)); err != nil {
+	const get = "$JS.API.DIRECT.GET." + wire.StreamChat
+	for _, answered := range []struct{ subject, body string }{
+		{get, `{"seq":1}`}, {get, `{"seq":99}`}, {get, `{"seq":1,"batch":3}`}, {get, `no JSON`}, {wire.ChatSubject("derby"), "hello"},
+	} {
+		before, have := h.Partitions()[0].Epoch, s.updatesSoFar("derby")
+		for _, subject := range []string{
+			wire.OwnerSubject(0), wire.ResultSubject(0), wire.CommandSubject(0, "derby"), wire.ActionSubject(0, "derby"), wire.ClaimSubject(0),
+		} {
+			if err := s.gateway.PublishRequest(answered.subject, subject, []byte(answered.body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.eventually("the owner claimed again", func() bool { return h.Partitions()[0].Epoch > before && h.owned() == 1 })
+		s.eventually("rounds go on", func() bool { return s.updatesOf("derby") > have+5 })
+	}
+	s.wantWhole("derby")
+}
+
+// TestWhatIsSentToTheFeedIsNoRecord has an answer of JetStream sent to the feed, with
+// the sequence that the log's next record will have.
+func TestWhatIsSentToTheFeedIsNoRecord(t *testing.T) {
+	s := newStage(t, 1)
+	h := s.host("one", true)
+	s.eventually("it owns", func() bool { return h.owned() == 1 })
+	next := h.Partitions()[0].Seq + 1
+	js, err := jetstream.New(s.gateway)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("the owner claimed again", func() bool { return h.Partitions()[0].Epoch > before && h.owned() == 1 })
-	have := 0
-	s.eventually("rounds go on", func() bool {
-		if have == 0 {
-			have = s.updatesOf("derby")
+	for stored := uint64(0); stored < next; {
+		line := nats.NewMsg(wire.ChatSubject("derby"))
+		line.Header.Set(nats.JSStream, wire.PartitionStream(0))
+		ack, err := js.PublishMsg(t.Context(), line)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return s.updatesOf("derby") > have+10
-	})
-	s.wantWhole("derby")
+		stored = ack.Sequence
+	}
+	get := fmt.Sprintf(`{"seq":%d}`, next)
+	for _, subject := range []string{"cmd.0.derby", "own.0", "evt.0"} {
+		if err := s.gateway.PublishRequest("$JS.API.DIRECT.GET."+wire.StreamChat, "log.0."+subject, []byte(get)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.gateway.Request("$JS.API.DIRECT.GET."+wire.StreamChat, []byte(get), time.Minute); err != nil {
+		t.Fatal(err) // the answers before it have been sent
+	}
+	s.create("derby", "race", fastRace)
+	s.eventually("rounds", func() bool { return s.updatesOf("derby") > 3 })
+	if p := h.Partitions()[0]; p.Halted != "" || p.Epoch >= next {
+		t.Fatalf("the partition is %+v", p)
+	}
 }
 
 // TestARecordOfNoRoomDoesNoHarm: a subject of the stream takes any token, and a

@@ -138,10 +138,8 @@ func (p *Partition) Apply(rec Record, out *Output) error {
 	if rec.Seq != p.last.Seq+1 {
 		return fmt.Errorf("fold partition %d: record %d after %d", p.cfg.ID, rec.Seq, p.last.Seq)
 	}
-	evt, byOwner, err := p.authority(rec)
-	if err != nil {
-		return err
-	}
+	p.expose(&rec)
+	evt, byOwner := p.authority(rec)
 	p.clock.advance(rec.Time, byOwner)
 	p.byOwner = byOwner
 	p.last = rec.place()
@@ -155,22 +153,33 @@ func (p *Partition) Apply(rec Record, out *Output) error {
 	return nil
 }
 
-// authority decides whether a record is the owner's, and decodes it if it is an
-// owner record.
-func (p *Partition) authority(rec Record) (evt wire.OwnerRecord, byOwner bool, err error) {
-	switch {
-	case rec.Forged && rec.Kind == wire.KindClaim:
+// expose marks a claim that names no node as forged: JetStream's acknowledgements
+// and error messages can be sent to the claims' subject as well, and differ from
+// records in nothing else.
+func (p *Partition) expose(rec *Record) {
+	if rec.Kind != wire.KindClaim {
+		return
+	}
+	var c wire.Claim
+	if json.Unmarshal(rec.Data, &c) != nil || !wire.ValidNode(c.Node) {
+		rec.Forged = true
+	}
+	if rec.Forged {
 		p.forged = rec.Seq
+	}
+}
+
+// authority decides whether a record is the owner's, and decodes it if it is an
+// owner record. What does not decode names no epoch.
+func (p *Partition) authority(rec Record) (evt wire.OwnerRecord, byOwner bool) {
+	switch {
 	case rec.Forged:
 	case rec.Kind == wire.KindClaim:
 		byOwner = true
 	case rec.Kind == wire.KindOwner:
-		if err = json.Unmarshal(rec.Data, &evt); err != nil {
-			return evt, false, fmt.Errorf("fold partition %d: owner record %d: %w", p.cfg.ID, rec.Seq, err)
-		}
-		byOwner = evt.Epoch == p.epoch
+		byOwner = json.Unmarshal(rec.Data, &evt) == nil && evt.Epoch == p.epoch && p.epoch != 0
 	}
-	return evt, byOwner, nil
+	return evt, byOwner
 }
 
 // lastOnClaimSubject is what a claim must expect: the epoch seen dead, unless a
@@ -211,7 +220,7 @@ func (p *Partition) dispatch(at game.At, rec Record, evt wire.OwnerRecord, byOwn
 	case wire.KindResult:
 		p.result(at, rec)
 	case wire.KindClaim:
-		return p.claim(rec)
+		p.claim(rec)
 	case wire.KindOwner:
 		if byOwner {
 			return p.ownerRecord(at, evt)
@@ -222,13 +231,10 @@ func (p *Partition) dispatch(at game.At, rec Record, evt wire.OwnerRecord, byOwn
 	return nil
 }
 
-func (p *Partition) claim(rec Record) error {
+func (p *Partition) claim(rec Record) {
 	var c wire.Claim
-	if err := json.Unmarshal(rec.Data, &c); err != nil {
-		return fmt.Errorf("claim: %w", err)
-	}
+	_ = json.Unmarshal(rec.Data, &c) // expose has seen that it decodes
 	p.epoch, p.owner = rec.Seq, c.Node
-	return nil
 }
 
 func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {

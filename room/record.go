@@ -16,7 +16,8 @@ type Record struct {
 	// Forged tells that no process of ours wrote the record: it is an answer of JetStream
 	// that somebody had sent to a subject of the log, which no permission forbids, or
 	// it names what cannot be a room, as the stream's subjects take any token there. It
-	// has a sequence and a timestamp like any record, and no effect.
+	// has a sequence and a timestamp like any record, and no effect but one: what stands
+	// on the subject of claims fences the owner.
 	Forged bool
 }
 

@@ -233,7 +233,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 	if rec.Kind == wire.KindOwner && !r.knows(ctx, r.out.Touched) {
 		return
 	}
-	if rec.Kind == wire.KindClaim && !rec.Forged {
+	if rec.Kind == wire.KindClaim && r.part.Epoch() == rec.Seq {
 		r.detector.newest.Store(rec.Seq)
 		r.claimed(ctx, now)
 	}

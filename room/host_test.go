@@ -34,6 +34,38 @@ func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+// TestTheLogIsEnough restarts a host whose snapshots are damaged in one place or both.
+func TestTheLogIsEnough(t *testing.T) {
+	s := newStage(t, 1)
+	js, err := jetstream.New(s.connect(bus.RoleRoom))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hot, cold := s.redis(), checkpoints{js}
+	h := s.host("one", true)
+	s.create("lobby", "crash", fastCrash)
+	s.create("derby", "race", fastRace)
+	bad := []byte("no snapshot at all, but long enough to have a checksum")
+	for _, damaged := range [][]SnapshotStore{{cold}, {hot}, {hot, cold}} {
+		have := s.updatesSoFar("lobby")
+		s.eventually("rounds", func() bool { return s.updatesOf("lobby") > have+5 })
+		h.stop()
+		before := h.Partitions()[0]
+		for _, store := range damaged {
+			if err := store.PutSnapshot(t.Context(), 0, 1<<40, bad); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h = s.host("one", true)
+		<-h.Ready()
+		if after := h.Partitions()[0]; after.Rooms != 2 || after.Seq < before.Seq || after.GameTime < before.GameTime {
+			t.Fatalf("with %d damaged snapshots it came back as %+v, before it was %+v", len(damaged), after, before)
+		}
+	}
+	s.wantWhole("lobby")
+	s.wantWhole("derby")
+}
+
 func TestABetIsAnsweredThroughTheLedger(t *testing.T) {
 	s := newStage(t, 1)
 	s.host("one", true)

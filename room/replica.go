@@ -145,6 +145,7 @@ func (r *replica) open(ctx context.Context) error {
 		return fmt.Errorf("open partition %d: %w", r.id, err)
 	}
 	r.catchUp(ctx, last)
+	r.report()
 	r.log.Debug("caught up with the log", "snapshot", from, "seq", r.part.Last().Seq)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,14 +20,14 @@ const (
 	takeovers      = 3
 )
 
-// TestTakeover kills room servers under a swarm, and flushes Redis, which loses
-// nothing: first the other server takes over, which has folded everything; then all
-// are gone and a fresh one has to start from what is stored.
+// TestTakeover kills and stops room servers under a swarm, and flushes Redis, which
+// loses nothing: first the other server takes over, which has folded everything; then
+// all are gone and a fresh one has to start from what is stored.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	d := startDeployment(t)
 	w := d.watchRooms(4)
-	swarm := d.startSwarm(w.names(), 40*time.Second)
+	swarm := d.startSwarm(w.names(), 45*time.Second)
 	testkit.Eventually(t, "the swarm plays", deadline, func() bool { return strings.Contains(swarm.out.String(), " 4s ") })
 
 	w.wantTakeover("the other server takes over", func(try int) {
@@ -35,6 +36,20 @@ func TestTakeover(t *testing.T) {
 		}
 		d.rooms[try%2].kill()
 	})
+	for _, r := range d.rooms {
+		r.kill()
+		r.startReady()
+	}
+	w.awaitMotion(time.Second)
+	w.wantTakeover("the other server takes over from one that hangs", func(try int) {
+		d.rooms[(try+1)%2].signal(syscall.SIGCONT)
+		w.awaitMotion(2 * time.Second) // it notices, and may be given back what it had
+		d.rooms[try%2].signal(syscall.SIGSTOP)
+	})
+	for _, r := range d.rooms {
+		r.signal(syscall.SIGCONT)
+	}
+
 	testkit.Eventually(t, "there is a leaderboard", deadline, d.hasLeaders)
 	flush(t, hostOf(t, d.redis))
 	testkit.Eventually(t, "there is a leaderboard again", deadline, d.hasLeaders)
@@ -45,6 +60,14 @@ func TestTakeover(t *testing.T) {
 		d.rooms[try%2].start()
 	})
 	swarm.wantPassed()
+}
+
+// signal sends a signal to the process.
+func (s *server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // watchedRooms are rooms of both games in several partitions, with a listener each.

@@ -83,16 +83,17 @@ func (p *Partition) create(at game.At, room string, a wire.Action) *wire.Error {
 	}
 	var args wire.CreateArgs
 	if json.Unmarshal(a.Args, &args) != nil {
-		// Without the library's words: a refusal is folded state, and they change with its version.
+		// Neither the library's words nor what it would quote: a refusal is folded state,
+		// and both change with versions.
 		return wire.Errorf(wire.CodeBadArgs, "create takes an object with uuid, game, name, paused and settings")
 	}
 	kind := p.kinds[args.Game]
 	if kind == nil {
-		return wire.Errorf(wire.CodeUnknownGame, "there is no game %q", args.Game)
+		return wire.Errorf(wire.CodeUnknownGame, "there is no game of that name")
 	}
 	id, err := uuid.Parse(args.UUID)
 	if err != nil || id.Version() != 7 {
-		return wire.Errorf(wire.CodeBadArgs, "uuid %q is not a UUIDv7", args.UUID)
+		return wire.Errorf(wire.CodeBadArgs, "uuid is not a UUIDv7")
 	}
 	if args.Name == "" {
 		args.Name = room

@@ -63,7 +63,7 @@ func (r *room) Action(at game.At, a wire.Action, fx *game.Effects) *wire.Error {
 	case wire.ActionMute, wire.ActionKick:
 		return r.sanction(a, fx)
 	}
-	return wire.Errorf(wire.CodeUnknownOp, "the cashier has no action %q", a.Op)
+	return wire.Errorf(wire.CodeUnknownOp, "the cashier has the actions credit, mute and kick")
 }
 
 // Result implements game.Room. A credit's result changes nothing here.

@@ -34,7 +34,7 @@ func (r *room) Action(at game.At, a wire.Action, fx *game.Effects) *wire.Error {
 	case wire.ActionSet:
 		return r.set(a.Args, fx)
 	}
-	return wire.Errorf(wire.CodeUnknownOp, "a race has no action %q", a.Op)
+	return wire.Errorf(wire.CodeUnknownOp, "a race has the actions start, pause, resume, void and set")
 }
 
 // resume lets rounds follow each other. A room that was to pause after its round

@@ -29,11 +29,12 @@ func (r driftingRoom) Command(_ game.At, c game.Command, fx *game.Effects) {
 // fill appends taps until the log has more records than a digest is taken after.
 func (s *stage) fill(room string) {
 	s.t.Helper()
-	js, err := jetstream.New(s.gateway)
+	const taps = digestEvery + 100
+	js, err := jetstream.New(s.gateway, jetstream.WithPublishAsyncMaxPending(taps))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for i := range digestEvery + 100 {
+	for i := range taps {
 		c := wire.Command{Player: fmt.Sprint("p", i%50), Gateway: "gw", Key: fmt.Sprint(i), Op: "tap", Round: 1, Args: fmt.Appendf(nil, `{"n":%d}`, 1+i/50)}
 		b, _ := c.AppendBinary(nil)
 		if _, err := js.PublishAsync(wire.CommandSubject(0, room), b); err != nil {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,10 +18,6 @@ import (
 
 // MinSecretBytes is the least length of a key for tokens: that of its hash.
 const MinSecretBytes = 32
-
-// reservedDescriptors are kept for what is not a client: NATS, Redis, listeners,
-// scrapes, and connections that are being refused.
-const reservedDescriptors = 256
 
 // Config configures a Gateway. Conn and Secret are required; the rest of a zero
 // Config works.
@@ -63,8 +58,8 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 
-	// MaxConnections is the connection cap. Zero derives it from RLIMIT_NOFILE,
-	// less a reserve.
+	// MaxConnections is the connection cap: what the limit of open files leaves for clients, at most. Zero
+	// means 10,000.
 	MaxConnections int
 	// MaxPerPlayer bounds the connections of one player on this gateway. Zero means 8.
 	MaxPerPlayer int
@@ -99,7 +94,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.GuestsPerSecond, 100)
 	setDefault(&c.GuestBurst, 2000)
 	setDefault(&c.GuestGrant, 100_000)
-	setDefault(&c.MaxConnections, descriptorLimit()-reservedDescriptors)
+	setDefault(&c.MaxConnections, 10_000)
 	setDefault(&c.MaxPerPlayer, 8)
 	setDefault(&c.MessagesPerSecond, 50)
 	setDefault(&c.MessageBurst, 100)
@@ -135,22 +130,10 @@ func (c *Config) validate() error {
 		return fmt.Errorf("gateway: token secret has %d bytes, must have at least %d", len(c.Secret), MinSecretBytes)
 	case len(c.PreviousSecret) > 0 && len(c.PreviousSecret) < MinSecretBytes:
 		return fmt.Errorf("gateway: previous token secret has %d bytes, must have at least %d", len(c.PreviousSecret), MinSecretBytes)
-	case c.MaxConnections < 1:
-		return fmt.Errorf("gateway: connection cap %d: the limit of open files leaves no room for clients", c.MaxConnections)
-	case c.MaxPerPlayer < 1, c.MessagesPerSecond < 0, c.MessageBurst < 1, c.GuestsPerSecond < 0, c.GuestBurst < 1:
+	case c.MaxConnections < 1, c.MaxPerPlayer < 1, c.MessagesPerSecond < 0, c.MessageBurst < 1, c.GuestsPerSecond < 0, c.GuestBurst < 1:
 		return errors.New("gateway: a limit is not positive")
 	case c.HelloTimeout < 0, c.PingInterval < 0, c.PongTimeout < 0, c.DrainWindow < 0:
 		return errors.New("gateway: a time is negative")
 	}
 	return nil
-}
-
-// descriptorLimit is the soft limit of open files, which the Go runtime has
-// raised to the hard one.
-func descriptorLimit() int {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 1024
-	}
-	return int(min(l.Cur, 1<<20))
 }

@@ -20,6 +20,7 @@ type roomCopy struct {
 	next     *snapshot // newer than seq: waits for the updates up to it
 	tick     int64     // game time of the newest tick in the topic, ns
 	tickSeq  uint64    // newest update before it
+	ticker   uint64    // epoch of the owner that said it
 	times    [ringUpdates]int64
 	oldest   uint64 // updates up to this are known to be gone at the owner, too
 	early    []earlyUpdate
@@ -115,7 +116,7 @@ func (f *feed) tick(h wire.OutHeader, body []byte) {
 		f.sync.snapshot = true
 	case h.Seq < c.seq || h.Time < c.time:
 	default:
-		c.time, c.tick, c.tickSeq = h.Time, h.Time, h.Seq
+		c.time, c.tick, c.tickSeq, c.ticker = h.Time, h.Time, h.Seq, h.Epoch
 		f.topic.Tick(fanout.NewFrame(body))
 	}
 }

@@ -265,11 +265,20 @@ func (f *feed) joinedWhole(j *joining) *fanout.Frame {
 			t = min(t, c.tick) // that tick may come next, and time does not go back
 		}
 		p := wire.Position{Log: c.log, Seq: c.snap.seq}
-		c.prefix = f.joinedHead(false, p, c.snap.epoch, t)
+		c.prefix = f.joinedHead(false, p, c.announced(c.snap.epoch), t)
 		c.prefix = append(c.prefix, `,"snapshot":`...)
 		c.prefix = appendJSON(c.prefix, c.snap.view)
 	}
 	return f.joinedFrame(j, c.prefix)
+}
+
+// announced is the epoch that a joined message tells of: behind it may come the newest tick, which an owner before
+// the one that is known may have said, and the epoch does not go back.
+func (c *roomCopy) announced(known uint64) uint64 {
+	if c.tick > 0 {
+		return min(known, c.ticker)
+	}
+	return known
 }
 
 // joinedBehind is a joined message for a client that has everything up to seq.
@@ -280,7 +289,7 @@ func (f *feed) joinedBehind(j *joining, seq uint64) *fanout.Frame {
 	if seq < c.seq {
 		t = c.times[(seq+1)%ringUpdates]
 	}
-	return f.joinedFrame(j, f.joinedHead(true, wire.Position{Log: c.log, Seq: seq}, c.epoch, t))
+	return f.joinedFrame(j, f.joinedHead(true, wire.Position{Log: c.log, Seq: seq}, c.announced(c.epoch), t))
 }
 
 // joinedHead is the part of a joined message that is the same for everybody, from

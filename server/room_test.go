@@ -213,6 +213,33 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
+// P3.6: who joins between the new owner's first words and its first tick gets the tick of the old one, and is told
+// of an epoch that does not go back.
+func TestJoinDuringATakeover(t *testing.T) {
+	w, r, g := lobby(t)
+	c := g.player("ann")
+	c.join("lobby")
+	w.owner.update(r, false)
+	c.wantUpdates("the first owner", r, 1, 1)
+	w.owner.tick(r)
+	c.want("its tick", wire.TypeTick)
+	w.owner.takeOver()
+	u := r.updates[0]
+	w.owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 2, Seq: u.Seq, Time: u.Time}, u.Message)
+	w.owner.tell("lobby", r.p, wire.Private{Player: "ann", Message: json.RawMessage(`{"type":"notice","room":"lobby","event":{"e":"x"}}`)})
+	c.until("the new owner is heard", wire.TypeNotice)
+	for _, join := range []func(*client) object{
+		func(b *client) object { return b.rejoin("lobby", r.log, 1) },
+		func(b *client) object { return b.join("lobby") },
+	} {
+		b := g.player("bob")
+		joined := join(b)
+		if k := b.until("the newest tick", wire.TypeTick); k.num("epoch") < joined.num("epoch") {
+			t.Errorf("%s, then %s", joined.text, k.text)
+		}
+	}
+}
+
 // P3.12: when the log lost its tail, numbers are used again: everybody gets a snapshot.
 func TestLostTail(t *testing.T) {
 	w, r, g := lobby(t)

@@ -2,9 +2,7 @@ package fanout
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -18,8 +16,8 @@ import (
 // compression, which is always off: frames are encoded once for all. On an error the
 // response has been written.
 //
-// The caller reads from the connection (Conn.Read) until that fails; nothing else notices
-// that a client has gone.
+// The caller has the connection served (Conn.Serve); nothing else notices that a client
+// has gone.
 func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o *websocket.AcceptOptions) (*Conn, error) {
 	if h.isStopped() {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
@@ -65,21 +63,16 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// What the client sent right behind its handshake is in net/http's buffer.
+	c := h.hub.newConn(nc)
+	h.conn = c
+	// What the client sent right behind its handshake is in net/http's buffer, which is
+	// no larger than an inbox.
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	early = bytes.Clone(early)
-
-	h.conn = h.hub.newConn(nc)
-	t := (*transport)(h.conn)
-	var src io.Reader = t
-	if len(early) > 0 {
-		src = io.MultiReader(bytes.NewReader(early), t)
-	}
-	reader := bufio.NewReaderSize(src, max(readBufferBytes, len(early)))
-	if _, err := reader.Peek(len(early)); err != nil { // coder/websocket takes over what is buffered only
-		return nil, nil, err
-	}
-	return t, bufio.NewReadWriter(reader, bufio.NewWriterSize(t, writeBufferBytes)), nil
+	c.in = h.hub.lend()
+	c.in.end = copy(c.in.raw[:], early)
+	t := (*transport)(c)
+	c.br = bufio.NewReaderSize(t, readBufferBytes)
+	return t, bufio.NewReadWriter(c.br, bufio.NewWriterSize(t, writeBufferBytes)), nil
 }
 
 // newConn prepares the socket and chooses the way of sending.

@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -54,7 +53,7 @@ func TestDueFramesGoOutInOneWrite(t *testing.T) {
 			t.Errorf("%d writes, want 2", n)
 		}
 		_ = client.Close()
-		_, _, _ = c.Read(context.Background())
+		serve(c)
 		<-c.Done()
 	})
 }

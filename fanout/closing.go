@@ -1,13 +1,9 @@
 package fanout
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"time"
 	"unicode/utf8"
-
-	"github.com/coder/websocket"
 
 	"tickcast/wire"
 )
@@ -125,66 +121,22 @@ func (c *Conn) kill() {
 	c.mu.Unlock()
 	// Outside mu, as closing TLS sends an alert. From flagDead on nobody uses the
 	// descriptor.
+	if p := c.hub.poller; p != nil && c.fd >= 0 {
+		p.forget(c)
+	}
 	_ = c.nc.Close()
 	c.hub.remove(c)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.flags |= flagGone
 	if c.done != nil {
 		close(c.done)
 	}
+	c.mu.Unlock()
+	c.wake() // the reader finds the socket closed, and ends
 }
 
 func (c *Conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.flags&flagClosing != 0
-}
-
-// refuse judges a message: zero if it may pass.
-func refuse(kind websocket.MessageType, p []byte) (wire.CloseCode, string) {
-	switch {
-	case kind != websocket.MessageText:
-		return closeUnsupported, "text messages only"
-	case !utf8.Valid(p):
-		return closeInvalidText, "not UTF-8"
-	}
-	return 0, ""
-}
-
-// readEnded ends the connection after Read met err, or refused a message (nil), and makes
-// the error that Read returns.
-func (c *Conn) readEnded(ctx context.Context, err error) error {
-	if err != nil && c.remote == nil && websocket.CloseStatus(err) == -1 {
-		// A broken frame. coder/websocket has sent a close frame for most, not for all;
-		// the first counts.
-		c.Close(closeProtocolError, "broken frame")
-	}
-	if c.remote == nil && c.isClosing() {
-		c.linger()
-	}
-	c.kill()
-	c.mu.Lock()
-	p := c.parting
-	c.mu.Unlock()
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("fanout: read: %w", context.Cause(ctx))
-	case p != nil:
-		return fmt.Errorf("fanout: read: %w", websocket.CloseError{Code: websocket.StatusCode(p.code), Reason: p.reason})
-	case c.remote != nil:
-		return fmt.Errorf("fanout: read: %w", c.remote)
-	}
-	return fmt.Errorf("fanout: read: %w", ErrClosed)
-}
-
-// linger discards what the peer still sends until it closes its side, so that our close
-// frame is not lost to a reset. The timer of the parting bounds it.
-func (c *Conn) linger() {
-	var scrap [512]byte
-	for {
-		if _, err := c.nc.Read(scrap[:]); err != nil {
-			return
-		}
-	}
 }

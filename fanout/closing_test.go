@@ -160,7 +160,7 @@ func TestCloseIsBounded(t *testing.T) {
 				if took := time.Since(begin); took != 3*time.Second {
 					t.Errorf("took %v", took)
 				}
-				if _, _, err := c.Read(context.Background()); websocket.CloseStatus(err) != 3001 {
+				if err := <-serve(c); websocket.CloseStatus(err) != 3001 {
 					t.Errorf("read: %v", err)
 				}
 			})
@@ -186,27 +186,6 @@ func TestStallIsExact(t *testing.T) {
 		<-c.Done()
 		if took := time.Since(begin); took < 11*time.Second || took > 11*time.Second+200*time.Millisecond {
 			t.Errorf("dropped after %v", took)
-		}
-	})
-}
-
-func TestReadEndsWithItsContext(t *testing.T) {
-	forEachWay(t, func(t *testing.T, cfg fanout.Config) {
-		h := fanout.NewHub(cfg)
-		defer runHub(h)()
-		c, p := pipe(t, h)
-		ctx, cancel := context.WithCancelCause(context.Background())
-		cause := errors.New("enough")
-		go func() { cancel(cause) }()
-		if _, _, err := c.Read(ctx); !errors.Is(err, cause) {
-			t.Errorf("read: %v", err)
-		}
-		<-c.Done()
-		if _, err := p.next(); !errors.Is(err, io.EOF) {
-			t.Errorf("the client sees %v", err)
-		}
-		if c.Ended() != 1006 {
-			t.Errorf("ended with %d", c.Ended())
 		}
 	})
 }
@@ -245,13 +224,7 @@ func TestPingFlood(t *testing.T) {
 		h := fanout.NewHub(fanout.Config{})
 		defer runHub(h)()
 		c, p := pipe(t, h)
-		go func() {
-			for {
-				if _, _, err := c.Read(context.Background()); err != nil {
-					return
-				}
-			}
-		}()
+		serve(c)
 		for i := range 1000 {
 			if err := p.send(encode(0x80|opPing, fmt.Append(nil, i))); err != nil {
 				t.Fatal(err)
@@ -283,19 +256,14 @@ func FuzzClientBytes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input []byte) {
 		h := fanout.NewHub(fanout.Config{Shards: 1, CloseTimeout: patience})
 		c, p := pipe(t, h)
-		var all sync.WaitGroup
-		all.Go(func() {
-			for {
-				_, b, err := c.Read(context.Background())
-				if err != nil {
-					return
-				}
-				if len(b) > 4096 || !utf8.Valid(b) {
-					t.Errorf("passed %.60q (%d bytes)", b, len(b))
-				}
-				_ = c.Send(fanout.NewFrame(b))
+		ended := make(chan error, 1)
+		c.Serve(&receiver{ended: ended, message: func(b []byte) {
+			if len(b) > 4096 || !utf8.Valid(b) {
+				t.Errorf("passed %.60q (%d bytes)", b, len(b))
 			}
-		})
+			_ = c.Send(fanout.NewFrame(b))
+		}})
+		var all sync.WaitGroup
 		all.Go(func() {
 			for {
 				if _, err := p.next(); err != nil {
@@ -309,6 +277,7 @@ func FuzzClientBytes(f *testing.F) {
 		_ = p.send(input)
 		_ = p.nc.Close()
 		all.Wait()
+		<-ended
 		<-c.Done()
 	})
 }

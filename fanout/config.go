@@ -52,9 +52,12 @@ type Config struct {
 
 // Bounds that are not configurable.
 const (
-	// readBufferBytes is the buffer for reading from a client; 4 KiB is what net/http
-	// would keep per connection.
-	readBufferBytes = 512
+	// inboxBytes is the buffer that a connection is lent for reading. It is not smaller
+	// than net/http's, from which it takes over what came behind a handshake.
+	inboxBytes = 4 << 10
+	// readBufferBytes is what coder/websocket's reader keeps per connection above the
+	// inbox: the least that bufio allows.
+	readBufferBytes = 16
 	// writeBufferBytes holds one control frame (at most 127 bytes), so that
 	// coder/websocket hands it over in one Write.
 	writeBufferBytes = 128

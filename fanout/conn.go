@@ -1,7 +1,7 @@
 package fanout
 
 import (
-	"context"
+	"bufio"
 	"net"
 	"sync"
 	"time"
@@ -19,18 +19,24 @@ const (
 	flagParted                        // the close frame is out
 	flagDead                          // the socket is closed or being closed; its descriptor must not be used
 	flagGone                          // the hub has forgotten it
+	flagIdle                          // nobody reads: the poller wakes a reader when bytes arrive
 )
 
-// Conn is one client's WebSocket. All methods may be called concurrently, except Read,
-// which one goroutine calls until it returns an error.
+// Conn is one client's WebSocket. All methods may be called concurrently; Serve is called
+// once.
 type Conn struct {
-	hub    *Hub            // Static.
-	nc     net.Conn        // Static.
-	ws     *websocket.Conn // Static after Accept.
-	remote error           // Owned by the reading goroutine: why reading from the socket failed
-	fd     int32           // Static. Used under mu and before flagDead only.
-	shard  int32           // Static.
-	slot   int32           // guarded by hub.mu: index in its conns
+	hub   *Hub            // Static.
+	nc    net.Conn        // Static.
+	ws    *websocket.Conn // Static after Accept.
+	fd    int32           // Static. Used under mu and before flagDead only.
+	shard int32           // Static.
+	slot  int32           // guarded by hub.mu: index in its conns
+
+	// Owned by whoever reads. A reader hands over by flagIdle.
+	receiver Receiver
+	br       *bufio.Reader // what coder/websocket reads from: the smallest there is, above in
+	in       *inbox        // nil while nobody reads
+	remote   error         // why reading from the socket failed
 
 	mu      sync.Mutex // guards everything below, and keeps frames whole on the socket
 	flags   connFlags
@@ -117,33 +123,3 @@ func (c *Conn) Bound() any {
 
 // RemoteAddr returns the address of the peer, which may be a proxy.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
-
-// Read returns the next text message, at most wire.MaxClientMessageBytes of UTF-8.
-// Everything else ends the connection with the code of RFC 6455: a binary message 1003, a
-// longer one 1009, broken UTF-8 1007, a broken frame 1002. When ctx ends, the connection
-// is dropped at once, without a close frame.
-//
-// The caller goes on reading after Close, until Read returns an error: only so the close
-// handshake is completed. The error carries a websocket.CloseError if a close frame was
-// sent or received (see websocket.CloseStatus).
-func (c *Conn) Read(ctx context.Context) (websocket.MessageType, []byte, error) {
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, c.kill)
-		defer stop()
-	}
-	for {
-		// The context goes no further: coder/websocket would set up an AfterFunc for each
-		// header and each payload.
-		kind, p, err := c.ws.Read(context.Background())
-		if err != nil {
-			return 0, nil, c.readEnded(ctx, err)
-		}
-		if code, reason := refuse(kind, p); code != 0 {
-			c.Close(code, reason)
-			return 0, nil, c.readEnded(ctx, nil)
-		}
-		if !c.isClosing() {
-			return kind, p, nil
-		}
-	}
-}

@@ -10,6 +10,8 @@
 // topic's connections when something was published and writes with one non-blocking
 // system call per connection. What the socket does not take waits: the cursor stays where
 // it is, and a goroutine that exists only while there is a backlog waits for the kernel.
+// Reading is the same the other way round: a goroutine and a buffer exist only while bytes
+// arrive, and one poller for all waits for the rest (see Conn.Serve).
 //
 // Ownership: Conn.mu guards what goes to one socket and is held during a non-blocking
 // write. Topic.mu guards a topic's frames. Locks are taken in the order Conn, then Topic,

@@ -19,7 +19,9 @@ type Hub struct {
 	metrics *metrics // Static.
 	shards  []*shard // Static.
 	turn    atomic.Uint32
+	poller  *poller   // Static; nil where connections have a reading goroutine each
 	batches sync.Pool // of *batch
+	inboxes sync.Pool // of *inbox
 
 	mu      sync.Mutex // guards everything below. Never taken before a Conn's or a Topic's.
 	stopped bool
@@ -32,7 +34,11 @@ type Hub struct {
 func NewHub(cfg Config) *Hub {
 	cfg = cfg.withDefaults()
 	h := &Hub{cfg: cfg, metrics: newMetrics(cfg.Metrics), topics: map[string]*Topic{}}
+	if p, err := newPoller(); err == nil { // where there is none, goroutines read
+		h.poller = p
+	}
 	h.batches.New = func() any { return newBatch() }
+	h.inboxes.New = func() any { return new(inbox) }
 	for range cfg.Shards {
 		h.shards = append(h.shards, newShard(h))
 	}
@@ -55,6 +61,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		c.kill()
 	}
 	h.work.Wait()
+	if h.poller != nil {
+		h.poller.close()
+	}
 	return nil
 }
 
@@ -138,6 +147,25 @@ func (h *Hub) spawn(f func()) {
 	defer h.mu.Unlock()
 	if !h.stopped {
 		h.work.Go(f)
+	}
+}
+
+// begin counts a reader, which tells when it ends, unless the hub has stopped.
+func (h *Hub) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.stopped {
+		h.work.Add(1)
+	}
+	return !h.stopped
+}
+
+func (h *Hub) lend() *inbox { return h.inboxes.Get().(*inbox) }
+
+// takeBack returns an inbox to the pool, unless a long message has made it large.
+func (h *Hub) takeBack(b *inbox) {
+	if b.start, b.end = 0, 0; cap(b.text) <= inboxBytes {
+		h.inboxes.Put(b)
 	}
 }
 

@@ -229,7 +229,7 @@ func TestTLS(t *testing.T) {
 		}
 		topic.Update(1, frame("update"))
 		c.Close(4101, "move")
-		_, _, _ = c.Read(ctx)
+		<-serve(c)
 	}))
 	defer srv.Close()
 	c, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{HTTPClient: srv.Client()})

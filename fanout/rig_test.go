@@ -30,7 +30,7 @@ type rig struct {
 	reg   *prometheus.Registry
 	srv   *httptest.Server
 	conns chan *fanout.Conn // accepted ones, in order
-	ended chan error        // what Read returned in the end
+	ended chan error        // how they ended
 }
 
 // forEachWay runs a test with the non-blocking way and with the connection's
@@ -64,14 +64,7 @@ func newRig(t *testing.T, cfg fanout.Config, welcome func(*fanout.Conn)) *rig {
 			welcome(c)
 		}
 		r.conns <- c
-		for {
-			_, p, err := c.Read(context.Background())
-			if err != nil {
-				r.ended <- err
-				return
-			}
-			_ = c.Send(fanout.NewFrame(p))
-		}
+		c.Serve(&receiver{message: func(p []byte) { _ = c.Send(fanout.NewFrame(p)) }, ended: r.ended})
 	}))
 	t.Cleanup(func() {
 		cancel()
@@ -81,6 +74,27 @@ func newRig(t *testing.T, cfg fanout.Config, welcome func(*fanout.Conn)) *rig {
 		r.srv.Close()
 	})
 	return r
+}
+
+// receiver is what takes messages in these tests.
+type receiver struct {
+	message func(p []byte) // nil ignores them
+	ended   chan error
+}
+
+func (r *receiver) Receive(p []byte) {
+	if r.message != nil {
+		r.message(p)
+	}
+}
+
+func (r *receiver) Ended(err error) { r.ended <- err }
+
+// serve reads from c without looking; the result tells how it ended.
+func serve(c *fanout.Conn) <-chan error {
+	r := &receiver{ended: make(chan error, 1)}
+	c.Serve(r)
+	return r.ended
 }
 
 // accepted returns the server's side of the next accepted connection.

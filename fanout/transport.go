@@ -13,13 +13,20 @@ import (
 // only, each in one call; they are put between the frames of topics.
 type transport Conn
 
-// Read reads from the client. Called by the reading goroutine only.
+// Read reads from the client by way of the inbox. Called by whoever reads only.
 func (t *transport) Read(p []byte) (int, error) {
-	n, err := t.nc.Read(p)
-	if err != nil {
-		t.remote = err
+	b := t.in
+	if b.buffered() == 0 {
+		n, err := t.nc.Read(b.raw[:])
+		if err != nil {
+			t.remote = err
+			return 0, err
+		}
+		b.start, b.end = 0, n
 	}
-	return n, err
+	n := copy(p, b.raw[b.start:b.end])
+	b.start += n
+	return n, nil
 }
 
 // Write takes one control frame of coder/websocket.

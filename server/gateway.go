@@ -204,12 +204,24 @@ func (g *Gateway) isRunning() bool {
 
 // spawn starts a goroutine that Run waits for, unless it is too late.
 func (g *Gateway) spawn(f func()) bool {
+	if !g.hold() {
+		return false
+	}
+	go func() {
+		defer g.work.Done()
+		f()
+	}()
+	return true
+}
+
+// hold has Run wait for one more Done of work, unless it is too late.
+func (g *Gateway) hold() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.stopped || !g.running {
 		return false
 	}
-	g.work.Go(f)
+	g.work.Add(1)
 	return true
 }
 
@@ -325,10 +337,12 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	g.metrics.opened.Inc()
 	s = newSession(g, conn, clientAddress(r, g.cfg.TrustedProxies), time.Now())
-	if !g.spawn(func() { defer g.admission.leave(); s.serve() }) {
+	if !g.hold() {
 		conn.Close(wire.CloseShutdown, "the gateway stops")
 		g.admission.leave()
+		return
 	}
+	s.serve()
 }
 
 // accept answers with the error if the handshake is refused. pinged is asked by the reading
@@ -349,16 +363,14 @@ func (g *Gateway) refuseInBand(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = conn.Send(fanout.NewFrame(encode(wire.Retry{Type: wire.TypeRetry, AfterMS: retryAfter.Milliseconds()}))) // the close tells the same
 	conn.Close(wire.CloseOverCapacity, "this gateway is full")
-	if !g.spawn(func() { defer g.admission.leaveTold(); readOut(conn) }) {
-		g.admission.leaveTold()
-	}
+	conn.Serve((*turnedAway)(g.admission))
 }
 
-// readOut reads until the connection ends, which the hub sees to.
-func readOut(conn *fanout.Conn) {
-	for {
-		if _, _, err := conn.Read(context.Background()); err != nil {
-			return
-		}
-	}
-}
+// turnedAway is the receiver of a connection that was told to go.
+type turnedAway admission
+
+// Receive implements fanout.Receiver.
+func (*turnedAway) Receive([]byte) {}
+
+// Ended implements fanout.Receiver.
+func (t *turnedAway) Ended(error) { (*admission)(t).leaveTold() }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -11,15 +10,15 @@ import (
 	"tickcast/wire"
 )
 
-// session is one connected client. Its reading goroutine receives; feeds, the
-// wheel and the answers to its commands send to it.
+// session is one connected client: the hub's receiver of its messages. Feeds, the wheel and
+// the answers to its commands send to it.
 type session struct {
 	g       *Gateway     // Static.
 	conn    *fanout.Conn // Static.
 	address netip.Addr   // Static.
 	timer   wheelTimer   // guarded by the wheel
 	live    liveness     // see there
-	conduct conduct      // Owned by the reading goroutine.
+	conduct conduct      // Owned by Receive.
 
 	// Set by hello, static after it. The rest of the gateway does not see the
 	// session before.
@@ -60,24 +59,23 @@ func newSession(g *Gateway, conn *fanout.Conn, address netip.Addr, now time.Time
 	return s
 }
 
-// serve receives until the connection ends.
+// serve has the session receive until the connection ends.
 func (s *session) serve() {
 	s.g.wheel.add(&s.timer, s.g.cfg.HelloTimeout)
-	for {
-		// The hub drops the connection when the gateway stops, which ends Read.
-		_, p, err := s.conn.Read(context.Background())
-		if err != nil {
-			break
-		}
-		now := time.Now()
-		s.live.heard(now)
-		s.receive(now, p)
-	}
-	s.end()
+	s.conn.Serve(s)
 }
 
-// end undoes what hello and joins did.
-func (s *session) end() {
+// Receive implements fanout.Receiver.
+func (s *session) Receive(p []byte) {
+	now := time.Now()
+	s.live.heard(now)
+	s.receive(now, p)
+}
+
+// Ended implements fanout.Receiver: it undoes what hello and joins did.
+func (s *session) Ended(error) {
+	defer s.g.work.Done()
+	defer s.g.admission.leave()
 	s.g.wheel.remove(&s.timer)
 	s.mu.Lock()
 	s.ended = true

@@ -73,23 +73,48 @@ func (c *Client) PutBalances(ctx context.Context, list []Balance) error {
 
 // Balance reads a balance, or ErrNotFound.
 func (c *Client) Balance(ctx context.Context, player string) (Balance, error) {
-	v, err := c.redis.HMGet(ctx, balanceKey(player), "a", "v").Result()
+	list, err := c.Balances(ctx, []string{player})
 	if err != nil {
-		return Balance{}, wrap("get balance", err)
+		return Balance{}, err
 	}
-	amount, ok := v[0].(string)
-	version, ok2 := v[1].(string)
-	if !ok || !ok2 {
+	b, ok := list[player]
+	if !ok {
 		return Balance{}, ErrNotFound
 	}
-	b := Balance{Player: player}
-	if b.Amount, err = strconv.ParseInt(amount, 10, 64); err == nil {
-		b.Version, err = strconv.ParseInt(version, 10, 64)
-	}
-	if err != nil {
-		return Balance{}, fmt.Errorf("get balance: %w", err)
-	}
 	return b, nil
+}
+
+// Balances reads many balances in one round trip, by player. Those that are not there
+// are left out.
+func (c *Client) Balances(ctx context.Context, players []string) (map[string]Balance, error) {
+	replies := make([]*redis.SliceCmd, len(players))
+	_, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, player := range players {
+			replies[i] = p.HMGet(ctx, balanceKey(player), "a", "v")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, wrap("get balances", err)
+	}
+	list := make(map[string]Balance, len(players))
+	for i, player := range players {
+		v := replies[i].Val()
+		amount, ok := v[0].(string)
+		version, ok2 := v[1].(string)
+		if !ok || !ok2 {
+			continue
+		}
+		b := Balance{Player: player}
+		if b.Amount, err = strconv.ParseInt(amount, 10, 64); err == nil {
+			b.Version, err = strconv.ParseInt(version, 10, 64)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("get balances: %w", err)
+		}
+		list[player] = b
+	}
+	return list, nil
 }
 
 // PutScore stores a player's points on a board ("<game>:all" or

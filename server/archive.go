@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,8 @@ const (
 	storeGrace = 10 * time.Minute
 	// flushTimeout bounds what is stored when the gateway stops.
 	flushTimeout = 2 * time.Second
+	// eventBatch events are on their way to their stream at once.
+	eventBatch = 32
 	// eventAttempts to publish an event; the Msg-Id makes them one.
 	eventAttempts = 5
 	eventTimeout  = time.Second
@@ -30,14 +33,14 @@ const (
 // store writes sessions to the cache behind everybody's back. What it cannot
 // write is lost until the session's next sign of life.
 type store struct {
-	cache   *cache.Client      // Static. Nil: nothing is stored.
-	queue   chan cache.Session // Static.
-	dropped func()             // Static.
-	failed  func(error)        // Static.
+	cache   *cache.Client           // Static. Nil: nothing is stored.
+	queue   *backlog[cache.Session] // Static.
+	dropped func()                  // Static.
+	failed  func(error)             // Static.
 }
 
 func newStore(c *cache.Client, dropped func(), failed func(error)) *store {
-	return &store{cache: c, queue: make(chan cache.Session, storeQueue), dropped: dropped, failed: failed}
+	return &store{cache: c, queue: newBacklog[cache.Session](storeQueue), dropped: dropped, failed: failed}
 }
 
 // put queues the session as it is. It never blocks.
@@ -45,41 +48,21 @@ func (t *store) put(s *session) {
 	if t.cache == nil {
 		return
 	}
-	stored := cache.Session{
+	if !t.queue.add(cache.Session{
 		ID: s.id, Player: s.player.ID, Name: s.player.Name, Guest: s.player.Guest,
 		Gateway: s.g.cfg.ID, Version: s.version, Positions: s.positions(),
-	}
-	select {
-	case t.queue <- stored:
-	default:
+	}) {
 		t.dropped()
 	}
 }
 
 // run writes until ctx ends, then what is left.
 func (t *store) run(ctx context.Context) {
-	batch := make([]cache.Session, 0, storeBatch)
-	for {
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			for len(t.queue) > 0 && last.Err() == nil {
-				t.write(last, batch, <-t.queue)
-			}
-			return
-		case s := <-t.queue:
-			t.write(ctx, batch, s)
-		}
-	}
+	t.queue.each(ctx, storeBatch, t.write)
+	t.queue.drain(ctx, storeBatch, t.write)
 }
 
-// write stores first and what waits behind it.
-func (t *store) write(ctx context.Context, batch []cache.Session, first cache.Session) {
-	batch = append(batch[:0], first)
-	for len(t.queue) > 0 && len(batch) < storeBatch {
-		batch = append(batch, <-t.queue)
-	}
+func (t *store) write(ctx context.Context, batch []cache.Session) {
 	if err := t.cache.PutSessions(ctx, batch, 2*wire.PingInterval+storeGrace); err != nil {
 		t.failed(err)
 	}
@@ -87,40 +70,35 @@ func (t *store) write(ctx context.Context, batch []cache.Session, first cache.Se
 
 // eventLog appends session events to their stream behind everybody's back.
 type eventLog struct {
-	js      jetstream.JetStream    // Static.
-	subject string                 // Static.
-	queue   chan wire.SessionEvent // Static.
-	dropped func()                 // Static.
+	js      jetstream.JetStream         // Static.
+	subject string                      // Static.
+	queue   *backlog[wire.SessionEvent] // Static.
+	dropped func()                      // Static.
 }
 
 func newEventLog(js jetstream.JetStream, gateway string, dropped func()) *eventLog {
-	return &eventLog{js: js, subject: wire.SessionSubject(gateway), queue: make(chan wire.SessionEvent, eventQueue), dropped: dropped}
+	return &eventLog{js: js, subject: wire.SessionSubject(gateway), queue: newBacklog[wire.SessionEvent](eventQueue), dropped: dropped}
 }
 
 // add never blocks.
 func (l *eventLog) add(e wire.SessionEvent) {
-	select {
-	case l.queue <- e:
-	default:
+	if !l.queue.add(e) {
 		l.dropped()
 	}
 }
 
-// run publishes until ctx ends, then what is left.
+// run publishes until ctx ends, then what is left. Events of a batch may change places: each carries
+// its time.
 func (l *eventLog) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			for len(l.queue) > 0 && last.Err() == nil {
-				l.publish(last, <-l.queue)
-			}
-			return
-		case e := <-l.queue:
-			l.publish(ctx, e)
+	publish := func(ctx context.Context, batch []wire.SessionEvent) {
+		var all sync.WaitGroup
+		for _, e := range batch {
+			all.Go(func() { l.publish(ctx, e) })
 		}
+		all.Wait()
 	}
+	l.queue.each(ctx, eventBatch, publish)
+	l.queue.drain(ctx, eventBatch, publish)
 }
 
 func (l *eventLog) publish(ctx context.Context, e wire.SessionEvent) {

@@ -13,6 +13,10 @@ const (
 	// balanceLooks bounds the look-ups at the same time: a herd of hellos must not
 	// become a herd in the ledger.
 	balanceLooks = 64
+	// balanceQueue bounds the sessions whose balance is to be looked at again: as many as a gateway
+	// holds. balanceBatch of them are one round trip.
+	balanceQueue = 32_768
+	balanceBatch = 128
 	// A look-up that failed is tried again, and then with the next ping.
 	balanceAttempts = 3
 	balanceRetry    = 2 * time.Second
@@ -23,10 +27,40 @@ type balances struct {
 	g     *Gateway
 	spawn func(func()) bool // Static.
 	slots chan struct{}
+	due   *backlog[*session] // to be looked at again
 }
 
 func newBalances(g *Gateway) *balances {
-	return &balances{g: g, spawn: g.spawn, slots: make(chan struct{}, balanceLooks)}
+	return &balances{g: g, spawn: g.spawn, slots: make(chan struct{}, balanceLooks), due: newBacklog[*session](balanceQueue)}
+}
+
+// again has the balance of a session looked at before long, together with others: the copy in the
+// cache, where all that has changed soon is. One that finds no room is looked at with the next ping.
+func (b *balances) again(s *session) { b.due.add(s) }
+
+// run looks at balances until ctx ends.
+func (b *balances) run(ctx context.Context) { b.due.each(ctx, balanceBatch, b.lookAt) }
+
+func (b *balances) lookAt(ctx context.Context, list []*session) {
+	ids := make([]string, len(list))
+	for i, s := range list {
+		ids[i] = s.player.ID
+	}
+	var have map[string]cache.Balance
+	if c := b.g.cfg.Cache; c != nil {
+		var err error
+		if have, err = c.Balances(ctx, ids); err != nil {
+			b.g.metrics.cacheErrors.Inc()
+		}
+	}
+	for _, s := range list {
+		switch known, ok := have[s.player.ID]; {
+		case ok:
+			s.tellBalance(wire.Balance{Amount: known.Amount, Version: known.Version})
+		case have == nil || s.hasAccount():
+			b.look(s) // the ledger is asked
+		}
+	}
 }
 
 // look sends the player's balance to a session when it is known. It does not block, and does nothing

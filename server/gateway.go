@@ -148,7 +148,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	hub, endHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHub()
 	serving.Go(func() { _ = g.hub.Run(hub) })
-	for _, loop := range []func(context.Context){g.wheel.run, g.commands.run, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
+	for _, loop := range []func(context.Context){g.wheel.run, g.commands.run, g.balances.run, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
 		serving.Go(func() { loop(g.life) })
 	}
 	g.setRunning()

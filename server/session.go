@@ -151,15 +151,20 @@ func (s *session) visit(now time.Time) time.Duration {
 // may have changed in a room that is followed nowhere on this gateway.
 func (s *session) refresh(now time.Time) {
 	s.mu.Lock()
-	due := now.Sub(s.balanced) >= s.g.cfg.PingInterval
+	due, told := now.Sub(s.balanced) >= s.g.cfg.PingInterval, s.balance.Type != ""
 	if due {
 		s.balanced = now
 	}
 	s.mu.Unlock()
-	if due {
-		s.g.store.put(s)
+	switch {
+	case !due:
+		return
+	case told:
+		s.g.balances.again(s)
+	default:
 		s.g.balances.look(s)
 	}
+	s.g.store.put(s)
 }
 
 // tell sends a message to the player that is not about one room, or about one
@@ -197,6 +202,13 @@ func (s *session) tellBalance(b wire.Balance) {
 	if fresh {
 		s.send(b)
 	}
+}
+
+// hasAccount reports whether the player is known to have an account in the ledger.
+func (s *session) hasAccount() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.balance.Version > 0
 }
 
 // beginCommand counts a command that waits for its answer, unless there are too

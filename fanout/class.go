@@ -48,7 +48,7 @@ type SlowReason uint8
 // Reasons for closing a slow connection.
 const (
 	SlowOutbox SlowReason = iota // own messages overflowed the outbox
-	SlowLost                     // it fell off the same ring again within Config.LossWindow
+	SlowLost                     // it lived on snapshots for Config.SlowLimit
 	SlowStall                    // its socket took no byte for Config.StallTimeout
 	slowReasons
 )

@@ -114,7 +114,7 @@ func (c *Conn) kill() {
 		c.detach(c.subs)
 	}
 	c.hub.metrics.dropped[DropClosed].Add(float64(len(c.out.letters)))
-	c.out, c.rest, c.losses = outbox{}, nil, nil
+	c.out, c.rest, c.falls = outbox{}, nil, nil
 	if c.parting != nil {
 		c.parting.timer.Stop()
 	}

@@ -33,14 +33,21 @@ type Config struct {
 	// CloseTimeout bounds the end of a connection: sending what is queued, the close
 	// frame, and waiting for the peer's. Zero means 2 s.
 	CloseTimeout time.Duration
-	// LossWindow: a connection that falls off the ring of one topic twice within it is
-	// closed. Zero means 30 s.
-	LossWindow time.Duration
+	// LateAfter: a connection with an update due that was published so long ago is late.
+	// What is due is skipped for a snapshot, and what its kernel buffer holds for so long
+	// without an acknowledgement is not added to. Zero means 2 s.
+	LateAfter time.Duration
+	// SnapshotEvery is the least time between two snapshots of one topic for a connection
+	// that is late. Zero means 1 s.
+	SnapshotEvery time.Duration
+	// SlowLimit: a connection that lives on snapshots for so long, without keeping up for
+	// half of that in between, is closed. Zero means 10 s.
+	SlowLimit time.Duration
 	// StallTimeout: a connection whose socket takes no byte for so long, though frames
 	// are due, is closed. Zero means 10 s. It is looked at when something is published,
 	// so there is no timer.
 	StallTimeout time.Duration
-	// OnLost is called when a connection has fallen off the ring of a topic: the updates
+	// OnLost is called when a connection is late in a topic, or has fallen off its ring: the updates
 	// from to to were not sent and will not be. The connection has left the topic when it
 	// is called, and its socket takes bytes again; the caller sends a skip and joins it
 	// again with a snapshot. It runs in a goroutine of its own, which Hub.Run waits for.
@@ -64,9 +71,9 @@ const (
 	// batchFrames and batchBytes bound what goes out in one write.
 	batchFrames = 128
 	batchBytes  = 32 << 10
-	// behindUpdates is how many updates late a connection without the non-blocking way
-	// must be to count as slow: a write in flight alone is no sign of it.
-	behindUpdates = 16
+	// behindAfter is how long a write of a connection without the non-blocking way must
+	// have taken to count as slow: a write in flight alone is no sign of it.
+	behindAfter = 100 * time.Millisecond
 	// defaultRing is how many updates a topic keeps: as many as a new owner announces
 	// again, and some.
 	defaultRing = 512
@@ -94,7 +101,9 @@ func (c Config) withDefaults() Config {
 	set(&c.RingBytes, 4<<20)
 	set(&c.NoticeFrames, 64)
 	wait(&c.CloseTimeout, 2*time.Second)
-	wait(&c.LossWindow, 30*time.Second)
+	wait(&c.LateAfter, 2*time.Second)
+	wait(&c.SnapshotEvery, time.Second)
+	wait(&c.SlowLimit, 10*time.Second)
 	wait(&c.StallTimeout, 10*time.Second)
 	return c
 }

@@ -4,12 +4,11 @@ import (
 	"bufio"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 )
 
-type connFlags uint8
+type connFlags uint16
 
 const (
 	flagRaw     connFlags = 1 << iota // the non-blocking way; static after Accept
@@ -20,6 +19,7 @@ const (
 	flagDead                          // the socket is closed or being closed; its descriptor must not be used
 	flagGone                          // the hub has forgotten it
 	flagIdle                          // nobody reads: the poller wakes a reader when bytes arrive
+	flagHeld                          // the kernel's buffer is late: nothing of topics is added to it
 )
 
 // Conn is one client's WebSocket. All methods may be called concurrently; Serve is called
@@ -44,10 +44,11 @@ type Conn struct {
 	rest    []byte        // tail of a frame whose head is on the socket
 	out     outbox        // own messages that wait
 	subs    *subscription // joined topics
-	moved   int64         // when the socket last took bytes or first refused them, Unix ns; while armed
+	moved   int64         // when the socket last took bytes or first refused them, Unix ns; while armed or held
 	parting *parting      // how it ends; nil until then
-	losses  map[*Topic]time.Time
-	done    chan struct{} // made on demand
+	kernel  kernelLag
+	falls   map[string]fall // by topic name; of a connection that lost updates lately
+	done    chan struct{}   // made on demand
 	bound   any
 }
 

@@ -50,18 +50,21 @@ func (c *Conn) drain() {
 func (c *Conn) pump() {
 	b := c.hub.borrow()
 	defer c.hub.giveBack(b)
+	took := time.Duration(0)
 	for {
-		p, parted := c.load(b)
+		p, parted := c.load(b, took)
 		if parted {
 			c.endWriting()
 		}
 		if len(p) == 0 {
 			return
 		}
+		begin := time.Now()
 		_, err := c.nc.Write(p)
+		took = time.Since(begin)
 		c.mu.Lock()
 		c.flight = 0
-		c.moved = time.Now().UnixNano()
+		c.moved = begin.Add(took).UnixNano()
 		c.mu.Unlock()
 		if err != nil {
 			c.kill()
@@ -70,16 +73,16 @@ func (c *Conn) pump() {
 	}
 }
 
-// load takes what is due for one Write. Without anything it disarms the connection, and
-// parted tells that the close frame is out.
-func (c *Conn) load(b *batch) (p []byte, parted bool) {
+// load takes what is due for one Write, behind one that took so long. Without anything it
+// disarms the connection, and parted tells that the close frame is out.
+func (c *Conn) load(b *batch, took time.Duration) (p []byte, parted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flags&flagDead != 0 {
 		return nil, false
 	}
-	if c.late() {
-		c.flags |= flagBehind
+	if took >= behindAfter {
+		c.fallBehind()
 	}
 	c.collect(b)
 	if len(b.due) == 0 {
@@ -92,15 +95,4 @@ func (c *Conn) load(b *batch) (p []byte, parted bool) {
 	c.flight = int32(len(p))
 	c.hub.metrics.add(&b.tally)
 	return p, false
-}
-
-// late reports whether some topic went on by many updates while a write was in flight.
-// The caller holds mu.
-func (c *Conn) late() bool {
-	for s := c.subs; s != nil; s = s.next {
-		if s.live && s.topic.Newest() > s.cur.seq+behindUpdates {
-			return true
-		}
-	}
-	return false
 }

@@ -20,6 +20,8 @@ type metrics struct {
 	connections map[string]prometheus.Gauge // by way; read only after newMetrics
 	blocked     prometheus.Gauge
 	sendBlocked prometheus.Counter
+	behind      prometheus.Counter
+	lost        prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -38,6 +40,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		connections: map[string]prometheus.Gauge{},
 	}
+	steps := counters("slow_steps_total", "step", "Connections that went down a step of the ladder for slow clients.")
+	m.behind, m.lost = steps.WithLabelValues("ticks"), steps.WithLabelValues("snapshot")
 	frames := counters("frames_total", "class", "Frames given to sockets.")
 	for c := range classes {
 		m.frames[c] = frames.WithLabelValues(c.String())

@@ -5,6 +5,7 @@ package fanout
 type slot struct {
 	frame *Frame
 	after uint64
+	at    int64 // of an update: when it was published, Unix ns
 }
 
 // ring keeps the frames with the numbers lo to hi-1, bounded in frames and bytes. Its

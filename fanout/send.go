@@ -35,7 +35,7 @@ func (c *Conn) push() outcome {
 // sendAtOnce writes one own message to a raw connection without a backlog, and makes it
 // the backlog if the socket does not take it. The caller holds mu.
 func (c *Conn) sendAtOnce(f *Frame) outcome {
-	n, err := sendNow(c.fd, f.wire)
+	n, err := c.write(f.wire)
 	if err != nil {
 		return failed
 	}
@@ -69,7 +69,7 @@ func (c *Conn) settle(out outcome) {
 func (c *Conn) flush(b *batch) outcome {
 	for c.flags&flagDead == 0 {
 		if len(c.rest) > 0 {
-			n, err := sendNow(c.fd, c.rest)
+			n, err := c.write(c.rest)
 			if err != nil {
 				return failed
 			}
@@ -81,7 +81,9 @@ func (c *Conn) flush(b *batch) outcome {
 		}
 		c.collect(b)
 		if len(b.due) == 0 {
-			c.flags &^= flagBehind
+			if c.flags&flagHeld == 0 {
+				c.flags &^= flagBehind
+			}
 			if c.flags&flagParted != 0 {
 				c.endWriting()
 			}
@@ -98,7 +100,7 @@ func (c *Conn) flush(b *batch) outcome {
 // is left of an earlier frame.
 func (c *Conn) writeBatch(b *batch) outcome {
 	p := b.bytes()
-	n, err := sendNow(c.fd, p)
+	n, err := c.write(p)
 	if err != nil {
 		return failed
 	}
@@ -110,13 +112,20 @@ func (c *Conn) writeBatch(b *batch) outcome {
 	return idle
 }
 
+// write gives the socket what it takes of p at this moment. The caller holds mu.
+func (c *Conn) write(p []byte) (int, error) {
+	n, err := sendNow(c.fd, p)
+	c.kernel.sent += uint64(n)
+	return n, err
+}
+
 // refused notes that the socket took only n bytes and no more.
 func (c *Conn) refused(n int, t *tally) outcome {
 	t.blocked++
 	if n > 0 || c.flags&flagBehind == 0 {
 		c.moved = time.Now().UnixNano()
 	}
-	c.flags |= flagBehind
+	c.fallBehind()
 	c.rotate()
 	return blocked
 }
@@ -131,6 +140,9 @@ func (c *Conn) hasDue() bool {
 func (c *Conn) collect(b *batch) {
 	b.reset()
 	if !c.collectLetters(b) {
+		return
+	}
+	if c.flags&flagHeld != 0 {
 		return
 	}
 	var next *subscription
@@ -156,20 +168,29 @@ func (c *Conn) collectLetters(b *batch) bool {
 }
 
 // collectTopic adds what is due of one topic; false when b is full or the connection
-// closes. A connection that fell off the ring leaves the topic here: the loss is noticed
-// when the socket takes bytes again, so that the snapshot which repairs it is fresh.
+// closes. A connection that fell off the ring, or is late, leaves the topic here: the loss
+// is noticed when the socket takes bytes again, so that the snapshot which repairs it is
+// fresh.
 func (c *Conn) collectTopic(s *subscription, b *batch) bool {
 	t := s.topic
+	var now time.Time // looked at on the ladder only
 	t.mu.RLock()
 	from, to, lost := t.lost(&s.cur)
+	behind := c.flags&flagBehind != 0
+	if lost || behind {
+		now = time.Now()
+	}
+	if !lost && behind {
+		from, to, lost = t.late(s, now.UnixNano(), c.hub.cfg.LateAfter)
+	}
 	if !lost {
-		t.skipNotices(&s.cur, c.flags&flagBehind != 0, &b.tally)
+		t.skipNotices(&s.cur, behind, &b.tally)
 		t.collect(&s.cur, s, b)
 	}
 	t.mu.RUnlock()
 	if lost {
 		b.tally.dropped[DropUpdateLost] += int(to - from + 1)
-		c.lost(s, from, to)
+		c.lost(s, from, to, now)
 	}
 	return len(b.due) < batchFrames && c.flags&flagClosing == 0
 }
@@ -215,26 +236,4 @@ func (c *Conn) sent(d *due, t *tally) {
 	default:
 		c.subs.advance(d, t)
 	}
-}
-
-// lost takes the connection out of a topic whose ring it fell off, and has the owner
-// told. The second time within Config.LossWindow it is closed. The caller holds mu.
-func (c *Conn) lost(s *subscription, from, to uint64) {
-	c.detach(s)
-	cfg := &c.hub.cfg
-	now := time.Now()
-	for t, at := range c.losses {
-		if now.Sub(at) >= cfg.LossWindow {
-			delete(c.losses, t)
-		}
-	}
-	if _, again := c.losses[s.topic]; again || cfg.OnLost == nil {
-		c.closeSlow(SlowLost)
-		return
-	}
-	if c.losses == nil {
-		c.losses = make(map[*Topic]time.Time, 1)
-	}
-	c.losses[s.topic] = now
-	c.hub.spawn(func() { cfg.OnLost(c, s.topic, from, to) })
 }

@@ -11,8 +11,10 @@ import (
 type part struct {
 	topic  *Topic // Static.
 	joined atomic.Int32
-	head   cursor // Owned by the shard's goroutine: where connections that keep up are
-	queued bool   // guarded by shard.mu
+	head   cursor      // Owned by the shard's goroutine: where connections that keep up are
+	looked int64       // Owned by the shard's goroutine: when the kernel was asked about them, Unix ns
+	queued bool        // guarded by shard.mu
+	again  atomic.Bool // whether a look at those held back is due
 
 	mu   sync.Mutex // guards subs
 	subs []*subscription
@@ -58,6 +60,7 @@ type shard struct {
 	subs   []*subscription
 	common *batch // what connections that keep up get
 	own    *batch // what one that does not gets
+	held   int    // connections of this flush that are looked at again
 }
 
 func newShard(h *Hub) *shard {
@@ -109,6 +112,9 @@ func (s *shard) sweep(now int64) {
 // have the same cursor and get the same bytes, joined once.
 func (s *shard) flush(p *part, now int64) {
 	pass := s.prepare(p)
+	if pass.look = now-p.looked >= lookEvery; pass.look {
+		p.looked = now
+	}
 	s.subs = p.copyTo(s.subs[:0])
 	for _, sub := range s.subs {
 		c := sub.conn
@@ -118,6 +124,14 @@ func (s *shard) flush(p *part, now int64) {
 		c.settle(out)
 	}
 	clear(s.subs)
+	if s.held > 0 && !p.again.Swap(true) {
+		// What is held back goes out though nothing more may be published.
+		time.AfterFunc(time.Duration(lookEvery), func() {
+			p.again.Store(false)
+			s.enqueue(p)
+		})
+	}
+	s.held = 0
 	s.hub.metrics.add(&s.common.tally)
 	s.hub.metrics.add(&s.own.tally)
 	s.common.reset()
@@ -128,6 +142,7 @@ func (s *shard) flush(p *part, now int64) {
 type pass struct {
 	from, to cursor // where connections that keep up are before and behind it
 	bytes    []byte // what they get; empty if it does not fit one batch
+	look     bool   // ask the kernel how late the connections are
 }
 
 func (s *shard) prepare(p *part) pass {
@@ -166,6 +181,13 @@ func (s *shard) visit(sub *subscription, ps *pass, now int64) outcome {
 		c.arm()
 		return idle
 	}
+	if ps.look {
+		c.look(now)
+	}
+	if c.flags&flagHeld != 0 {
+		s.held++
+		return idle
+	}
 	out := idle
 	if sub.cur == ps.from && len(ps.bytes) > 0 && c.quiet() {
 		out = s.writeCommon(c, ps)
@@ -185,7 +207,7 @@ func (c *Conn) quiet() bool {
 }
 
 func (s *shard) writeCommon(c *Conn, ps *pass) outcome {
-	n, err := sendNow(c.fd, ps.bytes)
+	n, err := c.write(ps.bytes)
 	if err != nil {
 		return failed
 	}

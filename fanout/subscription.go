@@ -1,5 +1,7 @@
 package fanout
 
+import "time"
+
 // cursor is how far a connection is in a topic: what it has been sent, or what it does
 // without.
 type cursor struct {
@@ -10,13 +12,14 @@ type cursor struct {
 
 // subscription is one connection's place in one topic.
 type subscription struct {
-	conn  *Conn         // Static.
-	topic *Topic        // Static.
-	next  *subscription // guarded by conn.mu: the connection's other topics
-	cur   cursor        // guarded by conn.mu
-	slot  int32         // guarded by the part's mu: index in its subs
-	live  bool          // guarded by conn.mu: the joined message is out
-	gone  bool          // guarded by conn.mu: left
+	conn   *Conn         // Static.
+	topic  *Topic        // Static.
+	next   *subscription // guarded by conn.mu: the connection's other topics
+	cur    cursor        // guarded by conn.mu
+	joined int64         // Static. Unix ns.
+	slot   int32         // guarded by the part's mu: index in its subs
+	live   bool          // guarded by conn.mu: the joined message is out
+	gone   bool          // guarded by conn.mu: left
 }
 
 // advance notes that d has been sent.
@@ -143,7 +146,7 @@ func (c *Conn) join(t *Topic, after uint64, first *Frame) error {
 	case after+1 < t.updates.lo:
 		return ErrGone
 	}
-	s := &subscription{conn: c, topic: t, cur: t.start(after), live: first == nil}
+	s := &subscription{conn: c, topic: t, cur: t.start(after), joined: time.Now().UnixNano(), live: first == nil}
 	if first != nil {
 		if err := c.queue(letter{frame: first, opens: s}); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Errors of Topic.Join that callers branch on.
@@ -76,7 +77,7 @@ func (t *Topic) Update(seq uint64, f *Frame) {
 	if seq > t.updates.hi {
 		t.updates.reset(seq)
 	}
-	t.updates.push(slot{frame: f})
+	t.updates.push(slot{frame: f, at: time.Now().UnixNano()})
 	t.mu.Unlock()
 	t.wake()
 }

@@ -30,12 +30,16 @@ run: ## Start everything in one process, with its data in ./data
 	go run .
 
 .PHONY: test
-test: deps test-deploy ## Run the tests (installs what they need on Debian as root)
+test: deps test-deploy test-peers ## Run the tests (installs what they need on Debian as root)
 	$(TEST) $(RACE) -shuffle=on -timeout 15m $(ARGS) $(PACKAGES)
 
 .PHONY: test-deploy
 test-deploy: ## Check the compose file, the image and the configurations in deploy/
 	go -C test/compose test -count=1 ./...
+
+.PHONY: test-peers
+test-peers: ## Test the harness of the comparison (Linux)
+	[ "$$(uname -s)" != Linux ] || go -C loadtest/peers test $(RACE) -shuffle=on ./...
 
 .PHONY: test-long
 test-long: deps test-compose ## Run the tests that take too long for every change as well
@@ -56,6 +60,7 @@ lint: ## Check format, go vet, staticcheck and the shell scripts
 	if [ -n "$$unformatted" ]; then echo "gofumpt would change:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	go vet -tags long ./...
 	$(TOOL) staticcheck -tags long ./...
+	[ "$$(uname -s)" != Linux ] || { cd loadtest/peers && go vet ./... && go tool -modfile=../../tools/go.mod staticcheck ./...; }
 	scripts/lint-shell.sh
 
 .PHONY: fmt
@@ -69,6 +74,14 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 .PHONY: bench
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem $(ARGS) $(PACKAGES)
+
+.PHONY: bin/peers
+bin/peers:
+	go -C loadtest/peers build -trimpath -o ../../bin/peers .
+
+.PHONY: bench-fanout
+bench-fanout: build bin/peers ## Compare the gateway with a bare loop of send(2), in under 50 s (Linux, cc)
+	bin/peers fanout $(ARGS)
 
 .PHONY: cover
 cover: deps ## Measure test coverage into test-output/cover.html

@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// ErrNoCompiler is returned when the programs in C cannot be built.
+var ErrNoCompiler = errors.New("no C compiler: the client and the bare loop are written in C; install gcc or clang as cc")
+
+// Programs builds what is not Go and keeps it in a directory of the user's cache.
+type Programs struct {
+	Sources fs.FS  // holds c/*.c and node/*
+	Dir     string // where what is built is kept
+}
+
+// C builds a program of c/ unless that was done before, and returns its path.
+func (p Programs) C(ctx context.Context, name string) (string, error) {
+	source, err := fs.ReadFile(p.Sources, "c/"+name+".c")
+	if err != nil {
+		return "", err
+	}
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		return "", ErrNoCompiler
+	}
+	sum := sha256.Sum256(source)
+	dir := filepath.Join(p.Dir, name+"-"+hex.EncodeToString(sum[:8]))
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, name+".c")
+	if err := os.WriteFile(file, source, 0o644); err != nil {
+		return "", err
+	}
+	part := fmt.Sprintf("%s.%d", path, os.Getpid()) // another harness may build at the same time
+	out, err := exec.CommandContext(ctx, cc, "-O2", "-Wall", "-Wextra", "-o", part, file).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return path, os.Rename(part, path)
+}

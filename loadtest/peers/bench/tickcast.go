@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"tickcast/bus"
+	"tickcast/loadtest/peers/serve"
+)
+
+// gatewayReady bounds the start of a gateway with everything in place: milliseconds on a free machine.
+const gatewayReady = 20 * time.Second
+
+// startTickcast starts the shipped program as a gateway, as an operator would: with a NATS server and a room's
+// owner in processes of their own, users and passwords of the roles, and players with tokens.
+func startTickcast(ctx context.Context, s *stage) error {
+	secret := rand.Text() + rand.Text()
+	env := []string{"TICKCAST_JWT_SECRET=" + secret, "TICKCAST_OPERATOR_KEY=" + rand.Text() + rand.Text()}
+	for _, r := range bus.Roles() {
+		env = append(env, bus.PasswordVariable(r)+"=p"+rand.Text()) // read by nats-server as configuration: a word, never a number
+	}
+	backbone, err := s.runSelf(ctx, env, "backbone", s.dir)
+	if err != nil {
+		return err
+	}
+	natsPort, err := listening(ctx, backbone)
+	if err != nil {
+		return err
+	}
+	nats := "nats://127.0.0.1:" + strconv.Itoa(natsPort)
+	owner, err := s.runSelf(ctx, env, "owner", nats)
+	if err != nil {
+		return err
+	}
+	redis, err := owner.expect(ctx, "ready ")
+	if err != nil {
+		return err
+	}
+	s.publisher = owner
+	return s.startGateway(ctx, env, secret, "--nats-url", nats, "--redis-url", redis)
+}
+
+func (s *stage) startGateway(ctx context.Context, env []string, secret string, services ...string) error {
+	public, err := freePort()
+	if err != nil {
+		return err
+	}
+	internal, err := freePort()
+	if err != nil {
+		return err
+	}
+	args := append([]string{
+		"gateway", "--listen", public, "--internal-listen", internal, "--data", s.dir, "--guests", "off", "--log-level", "warn",
+	}, services...)
+	cmd := exec.CommandContext(ctx, s.kit.Tickcast, args...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "TICKCAST_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, env...)
+	if s.server, err = s.run("tickcast gateway", cmd); err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(public)
+	if s.port, err = strconv.Atoi(port); err != nil {
+		return err
+	}
+	s.dialect = func(n int) (Dialect, error) { return tickcastDialect(n, secret) }
+	if err := s.awaitOK(ctx, "http://"+internal+"/readyz"); err != nil {
+		return err
+	}
+	return s.awaitOK(ctx, "http://"+public+"/api/rooms/"+serve.Room)
+}
+
+// awaitOK waits until an address answers 200.
+func (s *stage) awaitOK(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, gatewayReady)
+	defer cancel()
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		r.Close = true // no connection of the harness's own when memory is read
+		if res, err := http.DefaultClient.Do(r); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		if err := wait(ctx, 10*time.Millisecond); err != nil {
+			return s.server.failure(fmt.Errorf("%s is not there: %w", url, err))
+		}
+	}
+}
+
+// tickcastDialect has each connection say hello as a player of its own and join the room.
+func tickcastDialect(connections int, secret string) (Dialect, error) {
+	d := Dialect{
+		Path: "/ws", Ready: `"type":"joined"`,
+		Ping: `{"type":"ping"`, Pong: `{"type":"pong","id":0}`, // any message is an answer
+	}
+	expires := jwt.NewNumericDate(time.Now().Add(24 * time.Hour))
+	for i := range connections {
+		c := jwt.RegisteredClaims{Subject: "bench-" + strconv.Itoa(i), ExpiresAt: expires}
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
+		if err != nil {
+			return d, fmt.Errorf("sign token: %w", err)
+		}
+		d.Messages = append(d.Messages, []string{
+			`{"type":"hello","protocol":1,"token":"` + token + `"}`,
+			`{"type":"join","id":1,"room":"` + serve.Room + `"}`,
+		})
+	}
+	return d, nil
+}
+
+// freePort is an address of the loopback interface whose port is free, which it can only have been a moment ago.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

@@ -1,0 +1,410 @@
+// A minimal WebSocket client that is many: the same load for every server, in one thread.
+//
+//   client -p PORT -n CONNECTIONS [-u PATH] [-P SUBPROTOCOL] [-w WINDOW] [-i FILE] [-b]
+//          [-r READY] [-q PING -a PONG] [-s STUCK]
+//
+// It connects from many addresses in 127.16.0.0/14, at most WINDOW at a time, sends each
+// connection its messages of FILE (-b: as binary), and a connection is ready when a message
+// contains READY (without -r: when the handshake is done). A message that begins with PING is
+// answered with PONG. The first STUCK connections are not read once they are ready.
+//
+// FILE holds a message a line with the escapes \r \n \\ \xHH; an empty line ends the messages
+// of a connection. Connections share them in turn.
+//
+// Updates are found in messages by their keys: "seq":N, which grows by one, then "ts":T, the
+// CLOCK_MONOTONIC time in ns at which the update was due.
+//
+// It says {"event":"ready",…} when all are ready, and obeys lines of standard input:
+//   begin   starts to count anew
+//   end     says what was counted, as one line of JSON
+// and ends with standard input, or when a connection fails before all are ready.
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+enum { ADDRESSES = 1024, BUFFER = 4 << 20, SUB = 128 /* buckets an octave: 0.8 % */ };
+enum state { CONNECTING, HANDSHAKE, JOINING, READY, CLOSED };
+
+struct conn {
+	int fd;
+	enum state state;
+	uint64_t last, seen;    // newest seq; bit i: last-i was received
+	char *rest;             // a message that is not whole yet
+	size_t rest_len;
+};
+
+struct block { char *bytes; size_t len; };
+
+static int port, n_conns, window = 256, binary, stuck;
+static const char *path = "/", *subprotocol, *file, *ready_text, *ping_text, *pong_text;
+static struct conn *conns;
+static struct block *blocks;
+static int n_blocks;
+static int epfd, opened, shaken, ready;
+static int64_t started, shaken_at;
+static char buffer[BUFFER];
+
+static struct {
+	int64_t began, cpu;
+	uint64_t updates, bytes, reads, missing, duplicate, reordered;
+	int64_t worst;
+	uint64_t buckets[64 * SUB];
+} count;
+static uint64_t closed; // connections that ended after they were ready
+
+static void die(const char *what) {
+	fprintf(stderr, "client: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int64_t clock_ns(clockid_t id) {
+	struct timespec t;
+	clock_gettime(id, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+// frame appends a masked frame with at most 65535 bytes to out and returns its length.
+static size_t frame(char *out, int opcode, const char *payload, size_t len) {
+	static const char mask[4] = {0x12, 0x34, 0x56, 0x78};
+	char *p = out;
+	*p++ = 0x80 | opcode;
+	if (len < 126) *p++ = 0x80 | len;
+	else *p++ = (char)(0x80 | 126), *p++ = len >> 8, *p++ = len;
+	memcpy(p, mask, 4);
+	p += 4;
+	for (size_t i = 0; i < len; i++) *p++ = payload[i] ^ mask[i & 3];
+	return p - out;
+}
+
+// load reads the messages of the connections.
+static void load(void) {
+	FILE *f = fopen(file, "r");
+	if (!f) die(file);
+	char *line = NULL;
+	size_t cap = 0;
+	int fresh = 1;
+	for (ssize_t n; (n = getline(&line, &cap, f)) >= 0;) {
+		if (n && line[n - 1] == '\n') n--;
+		if (n == 0) {
+			fresh = 1;
+			continue;
+		}
+		size_t len = 0;
+		for (ssize_t i = 0; i < n; i++) {
+			char c = line[i];
+			if (c == '\\' && i + 1 < n) {
+				unsigned hex = 0;
+				c = line[++i];
+				if (c == 'r') c = '\r';
+				else if (c == 'n') c = '\n';
+				else if (c == 'x' && sscanf(line + i + 1, "%2x", &hex) == 1) c = hex, i += 2;
+			}
+			line[len++] = c;
+		}
+		if (fresh) {
+			blocks = realloc(blocks, (n_blocks + 1) * sizeof *blocks);
+			blocks[n_blocks++] = (struct block){0};
+			fresh = 0;
+		}
+		struct block *b = blocks + n_blocks - 1;
+		b->bytes = realloc(b->bytes, b->len + len + 8);
+		b->len += frame(b->bytes + b->len, binary ? 2 : 1, line, len);
+	}
+	free(line);
+	fclose(f);
+	if (!n_blocks) fprintf(stderr, "client: %s has no messages\n", file), exit(1);
+}
+
+static void watch(struct conn *c, int op, uint32_t events) {
+	struct epoll_event e = {.events = events, .data.ptr = c};
+	if (epoll_ctl(epfd, op, c->fd, &e)) die("epoll_ctl");
+}
+
+static void open_next(void) {
+	struct conn *c = conns + opened;
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f100001 + opened % ADDRESSES)};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int on = 1, small = 4096;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (c->fd < 0) die("socket");
+	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (opened < stuck) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	if (bind(c->fd, (void *)&from, sizeof from)) die("bind");
+	if (connect(c->fd, (void *)&to, sizeof to) && errno != EINPROGRESS) die("connect");
+	watch(c, EPOLL_CTL_ADD, EPOLLOUT);
+	opened++;
+}
+
+// put sends bytes that the empty send buffer of a client always takes.
+static void put(struct conn *c, const char *p, size_t len) {
+	if (send(c->fd, p, len, MSG_NOSIGNAL) != (ssize_t)len && c->state != READY) die("send");
+}
+
+static void request(struct conn *c) {
+	char text[1024];
+	int err = 0;
+	socklen_t size = sizeof err;
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &size);
+	if (err) errno = err, die("connect");
+	int n = snprintf(text, sizeof text,
+		"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+		path, port, subprotocol ? "Sec-WebSocket-Protocol: " : "", subprotocol ? subprotocol : "", subprotocol ? "\r\n" : "");
+	c->state = HANDSHAKE;
+	watch(c, EPOLL_CTL_MOD, EPOLLIN);
+	put(c, text, n);
+}
+
+static void reset(void) {
+	memset(&count, 0, sizeof count);
+	count.cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	count.began = clock_ns(CLOCK_MONOTONIC);
+}
+
+static void become_ready(struct conn *c) {
+	c->state = READY;
+	if (c - conns < stuck && epoll_ctl(epfd, EPOLL_CTL_DEL, c->fd, NULL)) die("epoll_ctl");
+	if (++ready == n_conns) {
+		printf("{\"event\":\"ready\",\"connections\":%d,\"handshake_ns\":%lld,\"ready_ns\":%lld}\n", n_conns,
+			(long long)(shaken_at - started), (long long)(clock_ns(CLOCK_MONOTONIC) - started));
+		fflush(stdout);
+		reset();
+	} else if (opened < n_conns) {
+		open_next();
+	}
+}
+
+// update counts one update.
+static void update(struct conn *c, uint64_t seq, int64_t ts, int64_t now) {
+	int64_t took = now > ts ? now - ts : 0;
+	int octave = 63 - __builtin_clzll(took | SUB);
+	count.updates++;
+	count.buckets[(octave - 7) * SUB + (took >> (octave - 7))]++;
+	if (took > count.worst) count.worst = took;
+	if (c->last && seq > c->last) {
+		uint64_t step = seq - c->last;
+		count.missing += step - 1;
+		c->seen = step < 64 ? c->seen << step | 1 : 1;
+	} else if (c->last) {
+		uint64_t behind = c->last - seq;
+		if (behind > 63 || c->seen >> behind & 1) {
+			count.duplicate++;
+		} else {
+			c->seen |= 1ULL << behind;
+			count.missing--;
+			count.reordered++;
+		}
+		return;
+	} else {
+		c->seen = ~0ULL; // what was before the first does not count
+	}
+	c->last = seq;
+}
+
+// message looks at the payload of a data frame.
+static void message(struct conn *c, const char *p, size_t len, int64_t now) {
+	const char *end = p + len;
+	if (c->state == JOINING && memmem(p, len, ready_text, strlen(ready_text))) become_ready(c);
+	if (ping_text && len >= strlen(ping_text) && !memcmp(p, ping_text, strlen(ping_text))) {
+		char out[256];
+		put(c, out, frame(out, binary ? 2 : 1, pong_text, strlen(pong_text)));
+		return;
+	}
+	uint64_t seq = 0;
+	for (; p < end && (p = memchr(p, '"', end - p)); p++) {
+		if (end - p > 6 && !memcmp(p, "\"seq\":", 6)) seq = strtoull(p + 6, NULL, 10);
+		if (seq && end - p > 5 && !memcmp(p, "\"ts\":", 5)) update(c, seq, strtoll(p + 5, NULL, 10), now), seq = 0;
+	}
+}
+
+static void lose(struct conn *c) {
+	if (c->state != READY) fprintf(stderr, "client: a connection ended before it was ready\n"), exit(1);
+	close(c->fd);
+	free(c->rest);
+	c->rest = NULL;
+	c->state = CLOSED;
+	closed++;
+}
+
+// consume takes whole frames from the bytes and returns how many bytes they had.
+static size_t consume(struct conn *c, char *p, size_t len, int64_t now) {
+	size_t used = 0;
+	while (c->state != CLOSED && len - used >= 2) {
+		unsigned char *h = (unsigned char *)p + used;
+		size_t head = 2, size = h[1] & 127;
+		if (size == 126) head = 4;
+		else if (size == 127) head = 10;
+		if (len - used < head) break;
+		if (size == 126) size = h[2] << 8 | h[3];
+		else if (size == 127) size = 0;
+		for (size_t i = 2; head == 10 && i < 10; i++) size = size << 8 | h[i];
+		if (len - used < head + size) break;
+		char *payload = (char *)h + head;
+		used += head + size;
+		switch (h[0] & 15) {
+		case 0: case 1: case 2:
+			message(c, payload, size, now);
+			break;
+		case 8:
+			lose(c);
+			break;
+		case 9: {
+			char out[140];
+			put(c, out, frame(out, 10, payload, size));
+		}
+		}
+	}
+	return used;
+}
+
+// answer takes the answer to the handshake from the bytes; 0 if it is not whole yet.
+static size_t answer(struct conn *c, char *p, size_t len) {
+	char *end = memmem(p, len, "\r\n\r\n", 4);
+	if (!end) return 0;
+	if (len < 12 || memcmp(p, "HTTP/1.1 101", 12)) fprintf(stderr, "client: refused: %.*s\n", (int)(end - p), p), exit(1);
+	if (++shaken == n_conns) shaken_at = clock_ns(CLOCK_MONOTONIC);
+	c->state = JOINING;
+	if (n_blocks) {
+		struct block *b = blocks + (c - conns) % n_blocks;
+		put(c, b->bytes, b->len);
+	}
+	if (!ready_text) become_ready(c);
+	return end + 4 - p;
+}
+
+static void receive(struct conn *c) {
+	size_t len = c->rest_len;
+	if (len) memcpy(buffer, c->rest, len);
+	ssize_t n = read(c->fd, buffer + len, BUFFER - 1 - len);
+	if (n <= 0) {
+		if (n == 0 || errno != EAGAIN) lose(c);
+		return;
+	}
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+	count.reads++;
+	count.bytes += n;
+	len += n;
+	buffer[len] = 0;
+	size_t used = c->state == HANDSHAKE ? answer(c, buffer, len) : 0;
+	if (c->state >= JOINING) used += consume(c, buffer + used, len - used, now);
+	if (c->state == CLOSED) return;
+	if (len == used) {
+		free(c->rest);
+		c->rest = NULL;
+	} else {
+		c->rest = realloc(c->rest, len - used);
+		memcpy(c->rest, buffer + used, len - used);
+	}
+	c->rest_len = len - used;
+}
+
+// quantile is the upper end of the bucket that holds the q-th of the latencies, in ns.
+static int64_t quantile(double q) {
+	uint64_t want = q * count.updates, sum = 0;
+	for (int i = 0; i < 64 * SUB; i++) {
+		if ((sum += count.buckets[i]) > want) {
+			int shift = i < 2 * SUB ? 0 : i / SUB - 1;
+			int64_t low = shift ? (int64_t)(i % SUB + SUB) << shift : i;
+			int64_t high = low + (1LL << shift) - 1;
+			return high < count.worst ? high : count.worst;
+		}
+	}
+	return count.worst;
+}
+
+static int stuck_closed(void) {
+	int n = 0;
+	for (struct conn *c = conns; c < conns + stuck; c++) {
+		struct tcp_info info;
+		socklen_t len = sizeof info;
+		if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_state != TCP_ESTABLISHED) n++;
+	}
+	return n;
+}
+
+static void report(void) {
+	int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - count.cpu, took = clock_ns(CLOCK_MONOTONIC) - count.began;
+	uint64_t low = UINT64_MAX, high = 0;
+	for (struct conn *c = conns + stuck; c < conns + n_conns; c++) {
+		if (c->state == CLOSED) continue;
+		if (c->last < low) low = c->last;
+		if (c->last > high) high = c->last;
+	}
+	printf("{\"event\":\"report\",\"took_ns\":%lld,\"cpu_ns\":%lld,\"updates\":%llu,\"bytes\":%llu,\"reads\":%llu,"
+		"\"missing\":%llu,\"duplicate\":%llu,\"reordered\":%llu,\"closed\":%llu,\"stuck_closed\":%d,\"last_min\":%llu,\"last_max\":%llu,"
+		"\"p50_ns\":%lld,\"p99_ns\":%lld,\"p999_ns\":%lld,\"max_ns\":%lld}\n",
+		(long long)took, (long long)cpu, (unsigned long long)count.updates, (unsigned long long)count.bytes, (unsigned long long)count.reads,
+		(unsigned long long)count.missing, (unsigned long long)count.duplicate, (unsigned long long)count.reordered,
+		(unsigned long long)closed, stuck_closed(), (unsigned long long)(high ? low : 0), (unsigned long long)high,
+		(long long)quantile(.5), (long long)quantile(.99), (long long)quantile(.999), (long long)count.worst);
+	fflush(stdout);
+}
+
+static void command(void) {
+	char line[100];
+	if (!fgets(line, sizeof line, stdin)) exit(0);
+	if (!strcmp(line, "begin\n")) reset();
+	else if (!strcmp(line, "end\n")) report();
+	else fprintf(stderr, "client: command not understood: %s", line), exit(1);
+}
+
+static void options(int argc, char **argv) {
+	for (int o; (o = getopt(argc, argv, "p:n:u:P:w:i:br:q:a:s:")) != -1;) {
+		switch (o) {
+		case 'p': port = atoi(optarg); break;
+		case 'n': n_conns = atoi(optarg); break;
+		case 'u': path = optarg; break;
+		case 'P': subprotocol = optarg; break;
+		case 'w': window = atoi(optarg); break;
+		case 'i': file = optarg; break;
+		case 'b': binary = 1; break;
+		case 'r': ready_text = optarg; break;
+		case 'q': ping_text = optarg; break;
+		case 'a': pong_text = optarg; break;
+		case 's': stuck = atoi(optarg); break;
+		default: exit(2);
+		}
+	}
+	if (port < 1 || n_conns < 1 || window < 1 || stuck < 0 || stuck > n_conns || !ping_text != !pong_text) {
+		fprintf(stderr, "client: -p and -n are needed, -s is at most -n, -q and -a go together\n");
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv) {
+	options(argc, argv);
+	if (file) load();
+	conns = calloc(n_conns, sizeof *conns);
+	epfd = epoll_create1(0);
+	struct epoll_event input = {.events = EPOLLIN}, events[512];
+	if (epoll_ctl(epfd, EPOLL_CTL_ADD, 0, &input)) die("standard input");
+	setvbuf(stdin, NULL, _IONBF, 0); // a line that is read ahead would not wake epoll
+	started = clock_ns(CLOCK_MONOTONIC);
+	while (opened < n_conns && opened < window) open_next();
+	for (;;) {
+		int n = epoll_wait(epfd, events, 512, -1);
+		if (n < 0 && errno != EINTR) die("epoll_wait");
+		for (int i = 0; i < n; i++) {
+			struct conn *c = events[i].data.ptr;
+			if (!c) command();
+			else if (c->state == CONNECTING) request(c);
+			else receive(c);
+		}
+	}
+}

@@ -83,6 +83,10 @@ bin/peers:
 bench-fanout: build bin/peers ## Compare the gateway with a bare loop of send(2), in under 50 s (Linux, cc)
 	bin/peers fanout $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: build bin/peers ## Compare the gateway with other servers (half an hour; ARGS=--help)
+	bin/peers compare --output $(OUTPUT) $(ARGS)
+
 .PHONY: cover
 cover: deps ## Measure test coverage into test-output/cover.html
 	@mkdir -p $(OUTPUT)

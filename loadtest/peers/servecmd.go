@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/url"
 	"os"
 
@@ -14,6 +15,17 @@ import (
 func serveCommand() *cobra.Command {
 	root := &cobra.Command{Use: "serve", Short: "Run one process of the comparison (the harness does)"}
 	root.AddCommand(
+		server("gobwas", serve.Gobwas),
+		server("gws", serve.GWS),
+		server("gorilla", serve.Gorilla),
+		server("coder", serve.Coder),
+		server("centrifuge", func(in io.Reader, out io.Writer) error { return serve.Centrifuge(in, out, false) }),
+		server("centrifuge-best", func(in io.Reader, out io.Writer) error { return serve.Centrifuge(in, out, true) }),
+		server("nats", serve.NATS),
+		&cobra.Command{
+			Use: "nats-publisher NATS-URL", Short: "Publish to a nats-server", Args: cobra.ExactArgs(1),
+			RunE: func(_ *cobra.Command, args []string) error { return serve.NATSPublisher(os.Stdin, os.Stdout, args[0]) },
+		},
 		&cobra.Command{
 			Use: "backbone DIRECTORY", Short: "NATS server as in a deployment, its files in the directory", Args: cobra.ExactArgs(1),
 			RunE: func(_ *cobra.Command, args []string) error { return serve.Backbone(os.Stdin, os.Stdout, args[0]) },
@@ -30,6 +42,14 @@ func serveCommand() *cobra.Command {
 		},
 	)
 	return root
+}
+
+// server is the command of a server that needs nothing else.
+func server(name string, run func(io.Reader, io.Writer) error) *cobra.Command {
+	return &cobra.Command{
+		Use: name, Short: "Server " + name, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return run(os.Stdin, os.Stdout) },
+	}
 }
 
 // asRole is the address with a role's user, whose password is in the environment.

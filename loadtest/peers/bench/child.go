@@ -3,7 +3,6 @@ package bench
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -21,7 +20,7 @@ type child struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	lines chan string // closed when the process has closed its output
+	lines chan string // closed when the process has ended and all it said is in lines and log
 	log   *tail
 }
 
@@ -47,6 +46,7 @@ func startChild(name string, cmd *exec.Cmd) (*child, error) {
 		for s := bufio.NewScanner(stdout); s.Scan(); {
 			c.lines <- s.Text()
 		}
+		_ = cmd.Wait() // whoever expected something of it reports the end, and what it said
 	}()
 	return c, nil
 }
@@ -93,11 +93,7 @@ func (c *child) failure(err error) error {
 // kill ends the process at once: nothing that it could write is of use.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
-	for range c.lines { // until its output is closed
-	}
-	var exit *exec.ExitError
-	if err := c.cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		c.log.add(err.Error())
+	for range c.lines { // until it has ended
 	}
 }
 
@@ -119,8 +115,6 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-func (t *tail) add(s string) { _, _ = io.WriteString(t, s) }
 
 func (t *tail) String() string {
 	t.mu.Lock()

@@ -37,22 +37,21 @@ type readyReport struct {
 
 // Report is what a client counted.
 type Report struct {
-	Took        time.Duration `json:"took_ns"`
-	CPU         time.Duration `json:"cpu_ns"` // of the client itself
-	Updates     uint64        `json:"updates"`
-	Bytes       uint64        `json:"bytes"`
-	Reads       uint64        `json:"reads"`
-	Missing     uint64        `json:"missing"`
-	Duplicate   uint64        `json:"duplicate"`
-	Reordered   uint64        `json:"reordered"`
-	Closed      uint64        `json:"closed"` // connections, since they were ready
-	StuckClosed int           `json:"stuck_closed"`
-	LastMin     uint64        `json:"last_min"` // newest update of the connection that is most behind
-	LastMax     uint64        `json:"last_max"`
-	P50         time.Duration `json:"p50_ns"`
-	P99         time.Duration `json:"p99_ns"`
-	P999        time.Duration `json:"p999_ns"`
-	Max         time.Duration `json:"max_ns"`
+	Took      time.Duration `json:"took_ns"`
+	CPU       time.Duration `json:"cpu_ns"` // of the client itself
+	Updates   uint64        `json:"updates"`
+	Bytes     uint64        `json:"bytes"`
+	Reads     uint64        `json:"reads"`
+	Missing   uint64        `json:"missing"`
+	Duplicate uint64        `json:"duplicate"`
+	Reordered uint64        `json:"reordered"`
+	Closed    uint64        `json:"closed"`   // connections, since they were ready
+	LastMin   uint64        `json:"last_min"` // newest update of the connection that is most behind
+	LastMax   uint64        `json:"last_max"`
+	P50       time.Duration `json:"p50_ns"`
+	P99       time.Duration `json:"p99_ns"`
+	P999      time.Duration `json:"p999_ns"`
+	Max       time.Duration `json:"max_ns"`
 }
 
 // crowd is how many connections are made to a port.

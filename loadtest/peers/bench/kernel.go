@@ -30,6 +30,12 @@ func rssOf(pid int) (int64, error) {
 	return parseRSS(string(b))
 }
 
+// filesOf is how many files a process has open, its sockets among them.
+func filesOf(pid int) (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(list), err
+}
+
 func parseRSS(rollup string) (int64, error) {
 	for line := range strings.Lines(rollup) {
 		words := strings.Fields(line)

@@ -101,7 +101,7 @@ func (s *stage) drain(ctx context.Context, c *client, w *Window, most time.Durat
 			return err
 		}
 		w.Missing, w.Duplicate, w.Reordered = r.Missing, r.Duplicate, r.Reordered
-		w.Closed, w.StuckClosed, w.LastMin, w.LastMax = r.Closed, r.StuckClosed, r.LastMin, r.LastMax
+		w.Closed, w.LastMin, w.LastMax = r.Closed, r.LastMin, r.LastMax
 		if w.LastMin == w.Published || time.Now().After(end) {
 			return nil
 		}

@@ -51,3 +51,55 @@ func (p Programs) C(ctx context.Context, name string) (string, error) {
 	}
 	return path, os.Rename(part, path)
 }
+
+// ErrNoNode is returned when the servers in JavaScript cannot be run.
+var ErrNoNode = errors.New("no Node: install node and npm for Node ws and socket.io")
+
+// Node installs what package-lock.json names unless that was done before, and returns the directory of the scripts.
+func (p Programs) Node(ctx context.Context) (string, error) {
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return "", ErrNoNode
+		}
+	}
+	scripts, err := fs.Sub(p.Sources, "node")
+	if err != nil {
+		return "", err
+	}
+	sum, err := sumOf(scripts)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(p.Dir, "node-"+sum)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	part := fmt.Sprintf("%s.%d", dir, os.Getpid())
+	defer func() { _ = os.RemoveAll(part) }()
+	if err := os.CopyFS(part, scripts); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	cmd.Dir = part
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	if err := os.Rename(part, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return dir, nil
+}
+
+// sumOf is a hash of the names and contents of all files.
+func sumOf(files fs.FS) (string, error) {
+	h := sha256.New()
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := fs.ReadFile(files, name)
+		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)[:8]), err
+}

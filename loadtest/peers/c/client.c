@@ -8,8 +8,8 @@
 // contains READY (without -r: when the handshake is done). A message that begins with PING is
 // answered with PONG. The first STUCK connections are not read once they are ready.
 //
-// FILE holds a message a line with the escapes \r \n \\ \xHH; an empty line ends the messages
-// of a connection. Connections share them in turn.
+// FILE holds a message a line; an empty line ends the messages of a connection. Connections share
+// them in turn. Messages, READY, PING and PONG may have the escapes \r \n \\ \xHH.
 //
 // Updates are found in messages by their keys: "seq":N, which grows by one, then "ts":T, the
 // CLOCK_MONOTONIC time in ns at which the update was due.
@@ -48,12 +48,13 @@ struct conn {
 	size_t rest_len;
 };
 
-struct block { char *bytes; size_t len; };
+struct text { char *bytes; size_t len; };
 
 static int port, n_conns, window = 256, binary, stuck;
-static const char *path = "/", *subprotocol, *file, *ready_text, *ping_text, *pong_text;
+static const char *path = "/", *subprotocol, *file;
+static struct text ready_text, ping_text, pong_text;
 static struct conn *conns;
-static struct block *blocks;
+static struct text *blocks;       // framed messages of a connection each
 static int n_blocks;
 static int epfd, opened, shaken, ready;
 static int64_t started, shaken_at;
@@ -91,6 +92,23 @@ static size_t frame(char *out, int opcode, const char *payload, size_t len) {
 	return p - out;
 }
 
+// unescape resolves escapes in place and returns the new length.
+static size_t unescape(char *p, size_t n) {
+	size_t len = 0;
+	for (size_t i = 0; i < n; i++) {
+		char c = p[i];
+		if (c == '\\' && i + 1 < n) {
+			unsigned hex = 0;
+			c = p[++i];
+			if (c == 'r') c = '\r';
+			else if (c == 'n') c = '\n';
+			else if (c == 'x' && sscanf(p + i + 1, "%2x", &hex) == 1) c = hex, i += 2;
+		}
+		p[len++] = c;
+	}
+	return len;
+}
+
 // load reads the messages of the connections.
 static void load(void) {
 	FILE *f = fopen(file, "r");
@@ -104,24 +122,13 @@ static void load(void) {
 			fresh = 1;
 			continue;
 		}
-		size_t len = 0;
-		for (ssize_t i = 0; i < n; i++) {
-			char c = line[i];
-			if (c == '\\' && i + 1 < n) {
-				unsigned hex = 0;
-				c = line[++i];
-				if (c == 'r') c = '\r';
-				else if (c == 'n') c = '\n';
-				else if (c == 'x' && sscanf(line + i + 1, "%2x", &hex) == 1) c = hex, i += 2;
-			}
-			line[len++] = c;
-		}
+		size_t len = unescape(line, n);
 		if (fresh) {
 			blocks = realloc(blocks, (n_blocks + 1) * sizeof *blocks);
-			blocks[n_blocks++] = (struct block){0};
+			blocks[n_blocks++] = (struct text){0};
 			fresh = 0;
 		}
-		struct block *b = blocks + n_blocks - 1;
+		struct text *b = blocks + n_blocks - 1;
 		b->bytes = realloc(b->bytes, b->len + len + 8);
 		b->len += frame(b->bytes + b->len, binary ? 2 : 1, line, len);
 	}
@@ -220,11 +227,10 @@ static void update(struct conn *c, uint64_t seq, int64_t ts, int64_t now) {
 // message looks at the payload of a data frame.
 static void message(struct conn *c, const char *p, size_t len, int64_t now) {
 	const char *end = p + len;
-	if (c->state == JOINING && memmem(p, len, ready_text, strlen(ready_text))) become_ready(c);
-	if (ping_text && len >= strlen(ping_text) && !memcmp(p, ping_text, strlen(ping_text))) {
+	if (c->state == JOINING && memmem(p, len, ready_text.bytes, ready_text.len)) become_ready(c);
+	if (ping_text.len && len >= ping_text.len && !memcmp(p, ping_text.bytes, ping_text.len)) {
 		char out[256];
-		put(c, out, frame(out, binary ? 2 : 1, pong_text, strlen(pong_text)));
-		return;
+		put(c, out, frame(out, binary ? 2 : 1, pong_text.bytes, pong_text.len));
 	}
 	uint64_t seq = 0;
 	for (; p < end && (p = memchr(p, '"', end - p)); p++) {
@@ -281,10 +287,10 @@ static size_t answer(struct conn *c, char *p, size_t len) {
 	if (++shaken == n_conns) shaken_at = clock_ns(CLOCK_MONOTONIC);
 	c->state = JOINING;
 	if (n_blocks) {
-		struct block *b = blocks + (c - conns) % n_blocks;
+		struct text *b = blocks + (c - conns) % n_blocks;
 		put(c, b->bytes, b->len);
 	}
-	if (!ready_text) become_ready(c);
+	if (!ready_text.len) become_ready(c);
 	return end + 4 - p;
 }
 
@@ -328,16 +334,6 @@ static int64_t quantile(double q) {
 	return count.worst;
 }
 
-static int stuck_closed(void) {
-	int n = 0;
-	for (struct conn *c = conns; c < conns + stuck; c++) {
-		struct tcp_info info;
-		socklen_t len = sizeof info;
-		if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_state != TCP_ESTABLISHED) n++;
-	}
-	return n;
-}
-
 static void report(void) {
 	int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - count.cpu, took = clock_ns(CLOCK_MONOTONIC) - count.began;
 	uint64_t low = UINT64_MAX, high = 0;
@@ -347,11 +343,11 @@ static void report(void) {
 		if (c->last > high) high = c->last;
 	}
 	printf("{\"event\":\"report\",\"took_ns\":%lld,\"cpu_ns\":%lld,\"updates\":%llu,\"bytes\":%llu,\"reads\":%llu,"
-		"\"missing\":%llu,\"duplicate\":%llu,\"reordered\":%llu,\"closed\":%llu,\"stuck_closed\":%d,\"last_min\":%llu,\"last_max\":%llu,"
+		"\"missing\":%llu,\"duplicate\":%llu,\"reordered\":%llu,\"closed\":%llu,\"last_min\":%llu,\"last_max\":%llu,"
 		"\"p50_ns\":%lld,\"p99_ns\":%lld,\"p999_ns\":%lld,\"max_ns\":%lld}\n",
 		(long long)took, (long long)cpu, (unsigned long long)count.updates, (unsigned long long)count.bytes, (unsigned long long)count.reads,
 		(unsigned long long)count.missing, (unsigned long long)count.duplicate, (unsigned long long)count.reordered,
-		(unsigned long long)closed, stuck_closed(), (unsigned long long)(high ? low : 0), (unsigned long long)high,
+		(unsigned long long)closed, (unsigned long long)(high ? low : 0), (unsigned long long)high,
 		(long long)quantile(.5), (long long)quantile(.99), (long long)quantile(.999), (long long)count.worst);
 	fflush(stdout);
 }
@@ -374,14 +370,14 @@ static void options(int argc, char **argv) {
 		case 'w': window = atoi(optarg); break;
 		case 'i': file = optarg; break;
 		case 'b': binary = 1; break;
-		case 'r': ready_text = optarg; break;
-		case 'q': ping_text = optarg; break;
-		case 'a': pong_text = optarg; break;
+		case 'r': ready_text = (struct text){optarg, unescape(optarg, strlen(optarg))}; break;
+		case 'q': ping_text = (struct text){optarg, unescape(optarg, strlen(optarg))}; break;
+		case 'a': pong_text = (struct text){optarg, unescape(optarg, strlen(optarg))}; break;
 		case 's': stuck = atoi(optarg); break;
 		default: exit(2);
 		}
 	}
-	if (port < 1 || n_conns < 1 || window < 1 || stuck < 0 || stuck > n_conns || !ping_text != !pong_text) {
+	if (port < 1 || n_conns < 1 || window < 1 || stuck < 0 || stuck > n_conns || !ping_text.len != !pong_text.len || pong_text.len > 125) {
 		fprintf(stderr, "client: -p and -n are needed, -s is at most -n, -q and -a go together\n");
 		exit(2);
 	}

@@ -130,3 +130,13 @@ func sleepUntil(due int64) error {
 		}
 	}
 }
+
+// appendPayload appends the payload of an update that has no other envelope.
+func appendPayload(b []byte, u Update) []byte {
+	begin := len(b)
+	b = fmt.Appendf(b, `{"seq":%d,"ts":%d,"x":"`, u.Seq, u.Due)
+	for len(b)-begin < u.Size-2 {
+		b = append(b, 'x')
+	}
+	return append(b, `"}`...)
+}

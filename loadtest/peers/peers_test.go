@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tickcast/internal/testsvc"
+	"tickcast/loadtest/peers/bench"
+)
+
+// TestMain is the servers as well: the harness runs its own program for them.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestEveryPeerDelivers compares all servers that need no Node, for a moment each: every client gets every update
+// once and in order. Figures of such a run mean nothing.
+func TestEveryPeerDelivers(t *testing.T) {
+	testsvc.Require(t, "cc")
+	dir := t.TempDir()
+	tickcast := filepath.Join(dir, "tickcast")
+	if out, err := exec.Command("go", "build", "-C", "../..", "-o", tickcast, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build tickcast: %v\n%s", err, out)
+	}
+	k := bench.Kit{Tickcast: tickcast, Self: os.Args[0], Programs: bench.Programs{Sources: sources, Dir: dir}}
+	plan := bench.Plan{
+		Connections: 20, Repetitions: 1, Busy: []bench.Load{{Rate: 50, Size: 1024}}, Calm: bench.Load{Rate: 20, Size: 128},
+		Clock: bench.Clock{Warm: 100 * time.Millisecond, Look: 300 * time.Millisecond, Drain: 20 * time.Second},
+	}
+	plan.Peers = slices.DeleteFunc(bench.Peers(), func(p bench.Peer) bool { return p.Name == "node-ws" || p.Name == "socketio" })
+	samples, err := k.Compare(t.Context(), plan, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range samples {
+		if s.Missing != "" || len(s.List) != 1 {
+			t.Fatalf("%s: %d samples, missing %q", s.Peer, len(s.List), s.Missing)
+		}
+		got := s.List[0]
+		if len(got.Faults) > 0 {
+			t.Errorf("%s: %s", s.Peer, strings.Join(got.Faults, ", "))
+			continue
+		}
+		if got.Busy[0].CPUPerUpdate() <= 0 || got.Calm.P99 <= 0 || got.Idle.After <= 0 {
+			t.Errorf("%s: a figure is missing: %+v", s.Peer, got)
+		}
+	}
+	if err := bench.NewComparison(plan, samples, time.Now()).Save(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCompareRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"--servers", "apache"},
+		{"--connections", "0"},
+		{"--connections", "20000"},
+		{"--repetitions", "0"},
+		{"--busy", "20"},
+		{"--busy", "20x10"},
+		{"--busy", "x128"},
+		{"--calm", "0x128"},
+		{"--stuck", "2"},
+		{"--look", "1ms"},
+		{"--tickcast", "nowhere"},
+	} {
+		c := newCommand()
+		c.SetArgs(append([]string{"compare"}, args...))
+		c.SetOut(io.Discard)
+		if err := c.Execute(); err == nil {
+			t.Errorf("no error for %v", args)
+		}
+	}
+}

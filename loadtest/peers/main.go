@@ -35,7 +35,7 @@ func newCommand() *cobra.Command {
 		// main says the error.
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(compareCommand(), fanoutCommand(), serveCommand())
+	root.AddCommand(compareCommand(), fanoutCommand(), profileCommand(), serveCommand())
 	return root
 }
 

@@ -56,13 +56,15 @@ type Report struct {
 
 // crowd is how many connections are made to a port.
 type crowd struct {
+	program     string // of the client
+	dir         string // for its messages
 	port        int
 	connections int
 	stuck       int // of them, never read
 }
 
-// startClient starts a client. dir is for its messages.
-func startClient(ctx context.Context, program, dir string, c crowd, d Dialect) (*client, error) {
+// startClient starts a client. The caller calls kill.
+func startClient(ctx context.Context, c crowd, d Dialect) (*client, error) {
 	args := []string{"-p", strconv.Itoa(c.port), "-n", strconv.Itoa(c.connections), "-s", strconv.Itoa(c.stuck)}
 	for flag, value := range map[string]string{"-u": d.Path, "-P": d.Subprotocol, "-r": d.Ready, "-q": d.Ping, "-a": d.Pong} {
 		if value != "" {
@@ -73,13 +75,13 @@ func startClient(ctx context.Context, program, dir string, c crowd, d Dialect) (
 		args = append(args, "-b")
 	}
 	if len(d.Messages) > 0 {
-		path := filepath.Join(dir, "messages")
+		path := filepath.Join(c.dir, fmt.Sprintf("messages-%d", c.connections))
 		if err := os.WriteFile(path, messageFile(d.Messages), 0o600); err != nil {
 			return nil, err
 		}
 		args = append(args, "-i", path)
 	}
-	ch, err := startChild("client", exec.CommandContext(ctx, program, args...))
+	ch, err := startChild("client", exec.CommandContext(ctx, c.program, args...))
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func (f *feeder) crowdOf(connections, stuck int, d Dialect) *client {
 	if d.Path == "" {
 		d.Path = "/"
 	}
-	c, err := startClient(context.Background(), program(f.t, "client"), f.t.TempDir(), crowd{f.port, connections, stuck}, d)
+	c, err := startClient(context.Background(), crowd{program(f.t, "client"), f.t.TempDir(), f.port, connections, stuck}, d)
 	if err != nil {
 		f.t.Fatal(err)
 	}

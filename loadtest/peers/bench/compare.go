@@ -25,7 +25,8 @@ type Sample struct {
 	Idle      Idle     `json:"idle"`
 	Busy      []Window `json:"busy"`
 	Calm      Window   `json:"calm"`
-	Sustained float64  `json:"sustained,omitempty"` // updates delivered per second
+	Sustained float64  `json:"sustained,omitempty"` // updates delivered per second, without loss
+	FlatOut   float64  `json:"flat_out,omitempty"`  // the same without a pace: who has no room is skipped
 	Stuck     *Stuck   `json:"stuck,omitempty"`
 	Faults    []string `json:"faults,omitempty"` // what went wrong
 }
@@ -126,9 +127,14 @@ func (k Kit) sampleAll(ctx context.Context, p Plan, peer Peer, s *Sample) error 
 		return err
 	}
 	s.blame(s.Calm)
-	if p.Ramp {
-		s.Sustained, err = st.ramp(ctx, c, p)
+	if !p.Ramp {
+		return nil
 	}
+	if s.Sustained, err = st.ramp(ctx, c, p); err != nil || !peer.flatOut {
+		return err
+	}
+	w, err := st.observe(ctx, c, Load{0, p.Calm.Size}, p.Clock)
+	s.FlatOut = ratio(float64(w.Updates), w.Took.Seconds())
 	return err
 }
 
@@ -220,6 +226,9 @@ func (s Sample) print(out io.Writer, name string) {
 	fmt.Fprintf(out, "  %v: p99 %.1f ms", s.Calm.Load, millis(s.Calm.P99))
 	if s.Sustained > 0 {
 		fmt.Fprintf(out, "  sustained %.0f/s", s.Sustained)
+	}
+	if s.FlatOut > 0 {
+		fmt.Fprintf(out, "  flat out %.0f/s", s.FlatOut)
 	}
 	if s.Stuck != nil {
 		fmt.Fprintf(out, "  beside %d stuck (%d closed): p99 %.1f ms, %d KiB grown", s.Stuck.Count, s.Stuck.Closed, millis(s.Stuck.Calm.P99), s.Stuck.Grown>>10)

@@ -30,10 +30,11 @@ func (w Window) CPUPerUpdate() time.Duration {
 	return w.ServerCPU / time.Duration(w.Updates)
 }
 
-// Kept is the share of what was due that reached the clients in the time: less than 0.99 means that client and
-// server together wanted more than the machine had, and that the figures say little.
+// Kept is the share of what was due that reached the clients in the time, where one update to each may be under
+// way. Less than 0.99 means that client and server together wanted more than the machine had.
 func (w Window) Kept(connections int) float64 {
-	return ratio(float64(w.Updates), w.Rate*float64(connections)*w.Took.Seconds())
+	due := w.Rate * float64(connections) * w.Took.Seconds()
+	return min(1, ratio(float64(w.Updates)+float64(connections), due))
 }
 
 // Fault says what was wrong with the updates themselves, or nothing: every client must have each once, in order,

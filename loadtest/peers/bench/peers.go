@@ -13,7 +13,7 @@ import (
 
 // bare is what everything is compared with.
 func bare() Peer {
-	return Peer{Name: "bare", About: "C, one send(2) per socket and update, nothing else", start: startBare}
+	return Peer{Name: "bare", About: "C, one send(2) per socket and update, nothing else", start: startBare, flatOut: true}
 }
 
 // ours is the program under test.
@@ -27,15 +27,15 @@ func Peers() []Peer {
 	return []Peer{
 		bare(),
 		ours(),
-		{"gobwas", "gobwas/ws, compiled frame, blocking writes in a loop", alone("gobwas", plain)},
-		{"gws", "lxzan/gws, Broadcaster", alone("gws", plain)},
-		{"gorilla", "gorilla/websocket, PreparedMessage, two goroutines per connection", alone("gorilla", plain)},
-		{"coder", "coder/websocket, a goroutine and Write(ctx) per connection", alone("coder", plain)},
-		{"centrifuge", "centrifuge, JSON, default settings, engine in memory", alone("centrifuge", centrifugeJSON())},
-		{"centrifuge-best", "centrifuge, protobuf, pooled and small buffers, engine in memory", alone("centrifuge-best", centrifugeProtobuf())},
-		{"nats", "nats-server's WebSocket, published to by another process", startNATS},
-		{"node-ws", "Node ws, bytes made once", startNode("ws.js", plain)},
-		{"socketio", "socket.io on Node, WebSocket transport", startNode("socketio.js", socketIO())},
+		{Name: "gobwas", About: "gobwas/ws, compiled frame, blocking writes in a loop", start: alone("gobwas", plain)},
+		{Name: "gws", About: "lxzan/gws, Broadcaster", start: alone("gws", plain)},
+		{Name: "gorilla", About: "gorilla/websocket, PreparedMessage, two goroutines per connection", start: alone("gorilla", plain)},
+		{Name: "coder", About: "coder/websocket, a goroutine and Write(ctx) per connection", start: alone("coder", plain)},
+		{Name: "centrifuge", About: "centrifuge, JSON, default settings, engine in memory", start: alone("centrifuge", centrifugeJSON())},
+		{Name: "centrifuge-best", About: "centrifuge, protobuf, pooled and small buffers, engine in memory", start: alone("centrifuge-best", centrifugeProtobuf())},
+		{Name: "nats", About: "nats-server's WebSocket, published to by another process", start: startNATS},
+		{Name: "node-ws", About: "Node ws, bytes made once", start: startNode("ws.js", plain)},
+		{Name: "socketio", About: "socket.io on Node, WebSocket transport", start: startNode("socketio.js", socketIO())},
 	}
 }
 

@@ -63,6 +63,7 @@ type Result struct {
 	P999       time.Duration
 	P99Ratio   float64
 	Sustained  float64 // updates per second
+	FlatOut    float64 // the same; of the bare loop only
 	Memory     int64   // bytes per idle connection
 	Resident   int64   // resident set of the process with all connections, bytes
 	AcceptRate float64
@@ -107,6 +108,7 @@ func (c Comparison) result(s Samples) Result {
 	r.P99 = medianOf(calm, func(s Sample) time.Duration { return s.Calm.P99 })
 	r.P999 = medianOf(calm, func(s Sample) time.Duration { return s.Calm.P999 })
 	r.Sustained = medianOf(calm, func(s Sample) float64 { return s.Sustained })
+	r.FlatOut = medianOf(calm, func(s Sample) float64 { return s.FlatOut })
 	filled := whole(s.List, func(s Sample) bool { return s.Idle.After > 0 })
 	r.Memory = medianOf(filled, func(s Sample) int64 { return s.Idle.PerConnection() })
 	r.Resident = medianOf(filled, func(s Sample) int64 { return s.Idle.After })
@@ -137,7 +139,7 @@ func (c Comparison) rows() [][]string {
 	for _, l := range c.Busy {
 		head = append(head, fmt.Sprintf("µs/update, %v", l), "ratio")
 	}
-	head = append(head, "in time", fmt.Sprintf("p50/p99/p99.9 ms, %v", c.Calm), "ratio p99", "sustained/s",
+	head = append(head, "in time", fmt.Sprintf("p50/p99/p99.9 ms, %v", c.Calm), "ratio p99", "sustained/s", "flat out/s",
 		"B/idle connection", "process MiB", "accepts/s", "p99 beside stuck", "stuck closed", "grown KiB", "faults")
 	rows := [][]string{head}
 	for _, r := range c.Results() {
@@ -147,7 +149,7 @@ func (c Comparison) rows() [][]string {
 		}
 		row = append(row, fmt.Sprintf("%.0f %%", 100*r.Kept),
 			fmt.Sprintf("%.1f/%.1f/%.1f", millis(r.P50), millis(r.P99), millis(r.P999)), figure("%.2f", r.P99Ratio),
-			figure("%.0f", r.Sustained), fmt.Sprint(r.Memory), figure("%.1f", float64(r.Resident)/(1<<20)), figure("%.0f", r.AcceptRate),
+			figure("%.0f", r.Sustained), figure("%.0f", r.FlatOut), fmt.Sprint(r.Memory), figure("%.1f", float64(r.Resident)/(1<<20)), figure("%.0f", r.AcceptRate),
 			figure("%.2f ×", r.StuckP99), fmt.Sprintf("%d of %d", r.StuckGone, r.StuckCount), figure("%.0f", float64(r.StuckGrown>>10)), fmt.Sprint(r.Faults))
 		rows = append(rows, row)
 	}

@@ -14,6 +14,8 @@ type Peer struct {
 	Name  string // in flags and tables
 	About string // one line
 	start func(context.Context, *stage) error
+
+	flatOut bool // it can publish without a pace, rate 0
 }
 
 // Kit is what peers are started from. It is not modified.
@@ -106,7 +108,7 @@ func (s *stage) admit(ctx context.Context, connections, stuck int) (*client, rea
 	if err != nil {
 		return nil, ready, err
 	}
-	c, err := startClient(ctx, program, s.dir, crowd{s.port, connections, stuck}, d)
+	c, err := startClient(ctx, crowd{program, s.dir, s.port, connections, stuck}, d)
 	if err != nil {
 		return nil, ready, err
 	}

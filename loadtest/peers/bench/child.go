@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// sayTimeout is how long a process may take to say what is expected, unless more is given.
-const sayTimeout = 20 * time.Second
+// sayTimeout is how long a process may take to say what is expected: more than anything takes but the connecting
+// of very many clients on a busy machine.
+const sayTimeout = time.Minute
 
 // child is a process that is told lines and says lines. Its methods are called by one goroutine.
 type child struct {

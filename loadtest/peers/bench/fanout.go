@@ -37,7 +37,7 @@ type shortSample struct {
 func (k Kit) Fanout(ctx context.Context, out io.Writer) error {
 	order := []Peer{bare(), ours()}
 	samples := map[string][]shortSample{}
-	fault := false
+	fault, busy := false, false
 	for range fanoutRepetitions {
 		for _, p := range order {
 			s, err := k.short(ctx, p)
@@ -45,9 +45,13 @@ func (k Kit) Fanout(ctx context.Context, out io.Writer) error {
 				return fmt.Errorf("%s: %w", p.Name, err)
 			}
 			fault = s.print(out, p.Name) || fault
+			busy = busy || s.crowded()
 			samples[p.Name] = append(samples[p.Name], s)
 		}
 		slices.Reverse(order)
+	}
+	if busy {
+		fmt.Fprintln(out, "updates were late or came several at once: the machine was busy, and the ratios say little")
 	}
 	limit, mine := samples[bare().Name], samples[ours().Name]
 	cpu := func(s shortSample) time.Duration { return s.busy.CPUPerUpdate() }
@@ -60,6 +64,17 @@ func (k Kit) Fanout(ctx context.Context, out io.Writer) error {
 		return ErrFault
 	}
 	return nil
+}
+
+// crowded reports whether server or client lacked the CPU to bring each update by itself and in time. Several at
+// once cost less than several.
+func (s shortSample) crowded() bool {
+	for _, w := range []Window{s.busy, s.half} {
+		if w.Kept(s.idle.Connections) < 0.99 || ratio(w.Updates, w.Reads) > 1.1 {
+			return true
+		}
+	}
+	return false
 }
 
 // print writes a sample down and reports whether updates were lost.

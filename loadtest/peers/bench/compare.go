@@ -52,8 +52,12 @@ const (
 	rampFirst = 10.0
 	rampStep  = 1.15
 	rampMost  = 1000.0
-	// rampKept is the share of updates in time at which a rate is sustained.
-	rampKept = 0.98
+	// rampLook is enough to see a backlog grow at the next step.
+	rampLook = 2 * time.Second
+	// A rate is sustained when this share of the updates is in time, and nobody lacks more than is published in
+	// the time at the end.
+	rampKept   = 0.98
+	rampBehind = 250 * time.Millisecond
 )
 
 // overflow fills the kernel's buffers of clients that do not read: they hold megabytes.
@@ -146,12 +150,14 @@ func (s *Sample) blame(w Window) {
 
 // ramp raises the rate until updates are late or lost.
 func (s *stage) ramp(ctx context.Context, c *client, p Plan) (sustained float64, err error) {
+	clock := p.Clock
+	clock.Look = min(clock.Look, rampLook)
 	for l := (Load{rampFirst, p.Calm.Size}); l.Rate < rampMost; l.Rate *= rampStep {
-		w, err := s.observe(ctx, c, l, p.Clock)
+		w, err := s.observe(ctx, c, l, clock)
 		if err != nil {
 			return sustained, err
 		}
-		if w.Fault() != "" || w.Kept(p.Connections) < rampKept {
+		if w.Fault() != "" || w.Kept(p.Connections) < rampKept || float64(w.Behind) > max(1, w.Rate*rampBehind.Seconds()) {
 			break
 		}
 		sustained = ratio(float64(w.Updates), w.Took.Seconds())

@@ -81,8 +81,9 @@ func (s shortSample) crowded() bool {
 func (s shortSample) print(out io.Writer, name string) (fault bool) {
 	fmt.Fprintf(out, "%-9s %6d B/conn  %6.0f accepts/s\n", name, s.idle.PerConnection(), s.idle.AcceptRate())
 	for _, w := range []Window{s.busy, s.half} {
-		fmt.Fprintf(out, "  %-15v %5.2f µs/update  p50 %6.2f ms  p99 %6.2f ms  %5.1f %% in time  %.2f updates/read\n",
-			w.Load, micros(w.CPUPerUpdate()), millis(w.P50), millis(w.P99), 100*w.Kept(s.idle.Connections), ratio(w.Updates, w.Reads))
+		fmt.Fprintf(out, "  %-15v %5.2f µs/update (client %.2f)  p50 %6.2f ms  p99 %6.2f ms  %5.1f %% in time  %.2f updates/read\n",
+			w.Load, micros(w.CPUPerUpdate()), ratio(micros(w.CPU), float64(w.Updates)), millis(w.P50), millis(w.P99),
+			100*w.Kept(s.idle.Connections), ratio(w.Updates, w.Reads))
 		if f := w.Fault(); f != "" {
 			fmt.Fprintf(out, "  %s\n", f)
 			fault = true

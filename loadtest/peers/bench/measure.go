@@ -20,6 +20,7 @@ type Window struct {
 	Report
 	ServerCPU time.Duration `json:"server_cpu_ns"`
 	Published uint64        `json:"published"` // number of the last update
+	Behind    uint64        `json:"behind"`    // updates that the most late client lacked when publishing ended
 }
 
 // CPUPerUpdate is the server's CPU time per update that reached a client.
@@ -96,13 +97,16 @@ func (s *stage) drain(ctx context.Context, c *client, w *Window, most time.Durat
 	if w.Published, err = s.stop(ctx); err != nil {
 		return err
 	}
-	for end := time.Now().Add(most); ; {
+	for end, first := time.Now().Add(most), true; ; first = false {
 		r, err := c.end(ctx)
 		if err != nil {
 			return err
 		}
 		w.Missing, w.Duplicate, w.Reordered = r.Missing, r.Duplicate, r.Reordered
 		w.Closed, w.LastMin, w.LastMax = r.Closed, r.LastMin, r.LastMax
+		if first {
+			w.Behind = w.Published - min(w.Published, w.LastMin)
+		}
 		if w.LastMin == w.Published || time.Now().After(end) {
 			return nil
 		}

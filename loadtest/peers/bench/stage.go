@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// stopTimeout is how long a publisher may be busy with an update; longer, and it waits for a client that does
+// not read.
+const stopTimeout = 10 * time.Second
+
 // Peer is a server of the comparison.
 type Peer struct {
 	Name  string // in flags and tables
@@ -125,6 +129,8 @@ func (s *stage) stop(ctx context.Context) (seq uint64, err error) {
 	if err := s.publisher.say("stop"); err != nil {
 		return 0, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout, fmt.Errorf("%s went on publishing for %v", s.publisher.name, stopTimeout))
+	defer cancel()
 	rest, err := s.publisher.expect(ctx, "stopped ")
 	if err != nil {
 		return 0, err

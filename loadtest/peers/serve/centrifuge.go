@@ -12,7 +12,8 @@ import (
 const Channel = "bench"
 
 // Centrifuge is the library that Centrifugo runs on, with its engine in memory. With best it has the settings
-// that its documentation recommends for many connections.
+// that cost the least CPU; a delay of writes with a timer would save 3 KB a connection and cost as much CPU as the
+// default.
 func Centrifuge(in io.Reader, out io.Writer, best bool) error {
 	node, err := centrifuge.New(centrifuge.Config{})
 	if err != nil {

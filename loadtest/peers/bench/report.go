@@ -59,6 +59,7 @@ type Result struct {
 	CPU        []time.Duration // per update, by load
 	CPURatio   []float64
 	Kept       float64 // least of all loads: below 0.99 the machine was overloaded
+	PerRead    float64 // updates that a client got at once, most of all loads: over 1 they cost less
 	P50, P99   time.Duration
 	P999       time.Duration
 	P99Ratio   float64
@@ -102,6 +103,7 @@ func (c Comparison) result(s Samples) Result {
 		seen := whole(s.List, func(s Sample) bool { return len(s.Busy) > i })
 		r.CPU = append(r.CPU, medianOf(seen, func(s Sample) time.Duration { return s.Busy[i].CPUPerUpdate() }))
 		r.Kept = min(r.Kept, medianOf(seen, func(s Sample) float64 { return s.Busy[i].Kept(c.Connections) }))
+		r.PerRead = max(r.PerRead, medianOf(seen, func(s Sample) float64 { return ratio(s.Busy[i].Updates, s.Busy[i].Reads) }))
 	}
 	calm := whole(s.List, func(s Sample) bool { return s.Calm.Updates > 0 })
 	r.P50 = medianOf(calm, func(s Sample) time.Duration { return s.Calm.P50 })
@@ -139,7 +141,7 @@ func (c Comparison) rows() [][]string {
 	for _, l := range c.Busy {
 		head = append(head, fmt.Sprintf("µs/update, %v", l), "ratio")
 	}
-	head = append(head, "in time", fmt.Sprintf("p50/p99/p99.9 ms, %v", c.Calm), "ratio p99", "sustained/s", "flat out/s",
+	head = append(head, "in time", "updates/read", fmt.Sprintf("p50/p99/p99.9 ms, %v", c.Calm), "ratio p99", "sustained/s", "flat out/s",
 		"B/idle connection", "process MiB", "accepts/s", "p99 beside stuck", "stuck closed", "grown KiB", "faults")
 	rows := [][]string{head}
 	for _, r := range c.Results() {
@@ -147,13 +149,20 @@ func (c Comparison) rows() [][]string {
 		for i, cpu := range r.CPU {
 			row = append(row, figure("%.2f", micros(cpu)), figure("%.2f", at(r.CPURatio, i)))
 		}
-		row = append(row, fmt.Sprintf("%.0f %%", 100*r.Kept),
+		row = append(row, fmt.Sprintf("%.0f %%", 100*r.Kept), figure("%.2f", r.PerRead),
 			fmt.Sprintf("%.1f/%.1f/%.1f", millis(r.P50), millis(r.P99), millis(r.P999)), figure("%.2f", r.P99Ratio),
 			figure("%.0f", r.Sustained), figure("%.0f", r.FlatOut), fmt.Sprint(r.Memory), figure("%.1f", float64(r.Resident)/(1<<20)), figure("%.0f", r.AcceptRate),
-			figure("%.2f ×", r.StuckP99), fmt.Sprintf("%d of %d", r.StuckGone, r.StuckCount), figure("%.0f", float64(r.StuckGrown>>10)), fmt.Sprint(r.Faults))
+			figure("%.2f ×", r.StuckP99), r.stuckGone(), figure("%.0f", float64(r.StuckGrown>>10)), fmt.Sprint(r.Faults))
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+func (r Result) stuckGone() string {
+	if r.StuckCount == 0 {
+		return figure("", 0)
+	}
+	return fmt.Sprintf("%d of %d", r.StuckGone, r.StuckCount)
 }
 
 // figure writes a figure down that zero means was not taken.

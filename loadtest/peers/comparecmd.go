@@ -49,6 +49,7 @@ func compareCommand() *cobra.Command {
 	flags.BoolVar(&f.plan.Ramp, "ramp", true, "look for the highest rate that each server sustains")
 	flags.Float64Var(&f.plan.Stuck, "stuck", 0.01, "share of connections that never read in a run of its own; 0: no such run")
 	flags.DurationVar(&f.plan.Clock.Settle, "settle", 2*time.Second, "time between connecting and reading memory")
+	flags.DurationVar(&f.plan.Clock.Idle, "idle", 0, "time to look at the CPU of idle connections; more than 25s, or pings are missed")
 	flags.DurationVar(&f.plan.Clock.Warm, "warm", time.Second, "time of a load that does not count")
 	flags.DurationVar(&f.plan.Clock.Look, "look", 5*time.Second, "time of a load that counts")
 	flags.DurationVar(&f.plan.Clock.Drain, "drain", 2*time.Second, "time for the last updates of a load to arrive, at most")
@@ -89,7 +90,10 @@ func (f *compareFlags) run(c *cobra.Command) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "\nwritten to %s and .json\n", filepath.Join(f.output, "peers.md"))
-	return table.Save(f.output)
+	if err := table.Save(f.output); err != nil {
+		return err
+	}
+	return table.Fault()
 }
 
 func (f *compareFlags) validate() error {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ErrFault is returned when a server lost, doubled or reordered updates.
-var ErrFault = errors.New("not every client got each update once and in order")
+// ErrFault is returned when a server did not start, or lost, doubled or reordered updates.
+var ErrFault = errors.New("not every client got each update once and in order (see above)")
 
 // The short form: CPU is compared where the server is busy, latency at half of that load, because near
 // saturation it is noise.

@@ -57,6 +57,7 @@ func (w Window) Fault() string {
 // Clock is how long things are looked at.
 type Clock struct {
 	Settle time.Duration // after connecting, before memory is read
+	Idle   time.Duration // then, with nothing published: CPU of idle connections; 0: it is not taken
 	Warm   time.Duration // of a load, before it counts
 	Look   time.Duration // at a load
 	Drain  time.Duration // at most, for the last updates to arrive
@@ -122,10 +123,18 @@ type Idle struct {
 	Ready       time.Duration `json:"ready_ns"`   // from the first connect until all were ready
 	Before      int64         `json:"rss_before"` // resident set without connections, bytes
 	After       int64         `json:"rss_after"`
+	CPU         time.Duration `json:"cpu_ns,omitempty"` // in Took, after memory was read
+	Took        time.Duration `json:"took_ns,omitempty"`
 }
 
 // PerConnection is the memory that one connection added, in bytes.
 func (i Idle) PerConnection() int64 { return (i.After - i.Before) / int64(max(i.Connections, 1)) }
+
+// CPUPerSecond is the server's CPU time per second and connection with nothing to do. Pings are in it: they come
+// every 25 s from most servers, which a shorter look may miss.
+func (i Idle) CPUPerSecond() time.Duration {
+	return time.Duration(ratio(float64(i.CPU), i.Took.Seconds()*float64(i.Connections)))
+}
 
 // AcceptRate is the connections made ready per second.
 func (i Idle) AcceptRate() float64 { return ratio(float64(i.Connections), i.Ready.Seconds()) }
@@ -144,6 +153,18 @@ func (s *stage) fill(ctx context.Context, connections int, clock Clock) (c *clie
 	if err := wait(ctx, clock.Settle); err != nil {
 		return nil, idle, err
 	}
-	idle.After, err = rssOf(s.server.pid())
+	if idle.After, err = rssOf(s.server.pid()); err != nil || clock.Idle == 0 {
+		return c, idle, err
+	}
+	idle.Took = clock.Idle
+	before, err := cpuOf(s.server.pid())
+	if err != nil {
+		return nil, idle, err
+	}
+	if err := wait(ctx, clock.Idle); err != nil {
+		return nil, idle, err
+	}
+	after, err := cpuOf(s.server.pid())
+	idle.CPU = after - before
 	return c, idle, err
 }

@@ -68,8 +68,9 @@ type Result struct {
 	Memory     int64   // bytes per idle connection
 	Resident   int64   // resident set of the process with all connections, bytes
 	AcceptRate float64
-	StuckP99   float64 // p99 beside clients that do not read, against without
-	StuckGrown int64   // bytes
+	IdleCPU    time.Duration // per second and connection
+	StuckP99   float64       // p99 beside clients that do not read, against without
+	StuckGrown int64         // bytes
 	StuckCount int
 	StuckGone  int // of them, closed by the server
 	Faults     int // samples in which something went wrong
@@ -97,6 +98,16 @@ func (c Comparison) Results() []Result {
 	return list
 }
 
+// Fault is ErrFault if something went wrong with our gateway or the bare loop. What others do wrong is theirs.
+func (c Comparison) Fault() error {
+	for _, r := range c.Results() {
+		if r.Faults > 0 && (r.Peer == ours().Name || r.Peer == bare().Name) {
+			return fmt.Errorf("%s: %w", r.Peer, ErrFault)
+		}
+	}
+	return nil
+}
+
 func (c Comparison) result(s Samples) Result {
 	r := Result{Peer: s.Peer, Kept: 1}
 	for i := range c.Busy {
@@ -115,6 +126,7 @@ func (c Comparison) result(s Samples) Result {
 	r.Memory = medianOf(filled, func(s Sample) int64 { return s.Idle.PerConnection() })
 	r.Resident = medianOf(filled, func(s Sample) int64 { return s.Idle.After })
 	r.AcceptRate = medianOf(filled, func(s Sample) float64 { return s.Idle.AcceptRate() })
+	r.IdleCPU = medianOf(filled, func(s Sample) time.Duration { return s.Idle.CPUPerSecond() })
 	stuck := whole(calm, func(s Sample) bool { return s.Stuck != nil })
 	r.StuckP99 = medianOf(stuck, func(s Sample) float64 { return ratio(s.Stuck.Calm.P99, s.Calm.P99) })
 	r.StuckGrown = medianOf(stuck, func(s Sample) int64 { return s.Stuck.Grown })
@@ -142,7 +154,7 @@ func (c Comparison) rows() [][]string {
 		head = append(head, fmt.Sprintf("µs/update, %v", l), "ratio")
 	}
 	head = append(head, "in time", "updates/read", fmt.Sprintf("p50/p99/p99.9 ms, %v", c.Calm), "ratio p99", "sustained/s", "flat out/s",
-		"B/idle connection", "process MiB", "accepts/s", "p99 beside stuck", "stuck closed", "grown KiB", "faults")
+		"B/idle connection", "process MiB", "idle µs/s", "accepts/s", "p99 beside stuck", "stuck closed", "grown KiB", "faults")
 	rows := [][]string{head}
 	for _, r := range c.Results() {
 		row := []string{r.Peer}
@@ -151,7 +163,7 @@ func (c Comparison) rows() [][]string {
 		}
 		row = append(row, fmt.Sprintf("%.0f %%", 100*r.Kept), figure("%.2f", r.PerRead),
 			fmt.Sprintf("%.1f/%.1f/%.1f", millis(r.P50), millis(r.P99), millis(r.P999)), figure("%.2f", r.P99Ratio),
-			figure("%.0f", r.Sustained), figure("%.0f", r.FlatOut), fmt.Sprint(r.Memory), figure("%.1f", float64(r.Resident)/(1<<20)), figure("%.0f", r.AcceptRate),
+			figure("%.0f", r.Sustained), figure("%.0f", r.FlatOut), fmt.Sprint(r.Memory), figure("%.1f", float64(r.Resident)/(1<<20)), figure("%.2f", micros(r.IdleCPU)), figure("%.0f", r.AcceptRate),
 			figure("%.2f ×", r.StuckP99), r.stuckGone(), figure("%.0f", float64(r.StuckGrown>>10)), fmt.Sprint(r.Faults))
 		rows = append(rows, row)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"math"
 	"os"
 	"strings"
@@ -102,6 +103,19 @@ func TestKept(t *testing.T) {
 	}
 }
 
+func TestIdle(t *testing.T) {
+	i := Idle{Connections: 1000, Ready: 2 * time.Second, Before: 1000, After: 6_001_000, CPU: 30 * time.Millisecond, Took: 10 * time.Second}
+	if got := i.PerConnection(); got != 6000 {
+		t.Errorf("%d bytes per connection", got)
+	}
+	if got := i.AcceptRate(); got != 500 {
+		t.Errorf("%v accepts per second", got)
+	}
+	if got := i.CPUPerSecond(); got != 3*time.Microsecond {
+		t.Errorf("%v per second and connection", got)
+	}
+}
+
 func TestShares(t *testing.T) {
 	report := "# head\n#\n\n    93.57%  [kernel.kallsyms]\n     6.43%  tickcast  -   -  \n\n"
 	if got := shares(report); got != "    93.57%  [kernel.kallsyms]\n     6.43%  tickcast\n" {
@@ -134,6 +148,13 @@ func TestResults(t *testing.T) {
 	}
 	if other.CPURatio[0] != 2 || other.P99 != 20*ms || other.P99Ratio != 2 || other.Memory != 2000 || other.Faults != 1 {
 		t.Errorf("other: %+v", other)
+	}
+	if err := c.Fault(); err != nil {
+		t.Errorf("what another server did wrong is an error: %v", err)
+	}
+	c.Samples[0].List[1].Faults = []string{"lost"}
+	if err := c.Fault(); !errors.Is(err, ErrFault) {
+		t.Errorf("the bare loop lost updates: %v", err)
 	}
 	var md, text strings.Builder
 	c.Markdown(&md)

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +21,10 @@ import (
 
 // internalWriteTimeout leaves room for a profile of half a minute.
 const internalWriteTimeout = 2 * time.Minute
+
+// gatewayGCPercent is half of Go's: a gateway's heap is its connections, updates allocate next to nothing, and the
+// garbage that waits for a collection counts as memory of the connections.
+const gatewayGCPercent = 50
 
 // process is one server process while it is put together. It is used by one
 // goroutine until group runs.
@@ -56,6 +62,9 @@ func run(ctx context.Context, kind Process, c *Config, out output) (err error) {
 			err = nil // what was being started was told to stop
 		}
 	}()
+	if kind == ProcessGateway && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gatewayGCPercent)
+	}
 	p := &process{began: began, kind: kind, config: c, name: nodeName(c, kind), log: log, out: out, metrics: newMetrics()}
 	if p.embeds() {
 		release, err := lockData(c)

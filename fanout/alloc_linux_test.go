@@ -31,3 +31,24 @@ func TestSendAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Connections that keep up get the same bytes, joined once, whether their client is silent
+// or not.
+func TestSilentConnectionsGetTheCommonBytes(t *testing.T) {
+	h := NewHub(Config{Shards: 1})
+	topic := h.Topic("room", 16)
+	c := loopback(t, h, 1, nil)[0]
+	if err := topic.Join(c, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, extra := range []connFlags{0, flagIdle} {
+		c.mu.Lock()
+		c.flags |= extra
+		quiet := c.quiet()
+		c.flags &^= extra
+		c.mu.Unlock()
+		if !quiet {
+			t.Errorf("not with flags %b", extra)
+		}
+	}
+}

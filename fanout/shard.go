@@ -203,7 +203,7 @@ func (s *shard) visit(sub *subscription, ps *pass, now int64) outcome {
 // quiet reports whether nothing but one topic concerns the connection: it may get the
 // common bytes. The caller holds mu.
 func (c *Conn) quiet() bool {
-	return len(c.rest) == 0 && len(c.out.letters) == 0 && c.flags == flagRaw && c.subs.live && c.subs.next == nil
+	return len(c.rest) == 0 && len(c.out.letters) == 0 && c.flags&^flagIdle == flagRaw && c.subs.live && c.subs.next == nil
 }
 
 func (s *shard) writeCommon(c *Conn, ps *pass) outcome {

@@ -254,9 +254,13 @@ func (g *Gateway) watchConnection(ctx context.Context) {
 func (g *Gateway) beat(ctx context.Context) {
 	tick := time.NewTicker(presenceInterval)
 	defer tick.Stop()
+	var joins storm
 	for now := time.Now(); ; {
 		g.sayInfo()
 		g.tellPresence(now)
+		if joins.over(g.admission.connections()) {
+			giveBack()
+		}
 		select {
 		case <-ctx.Done():
 			return

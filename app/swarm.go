@@ -21,6 +21,7 @@ var errVerdict = errors.New("the swarm's verdict is: failed")
 func newSwarm() *cobra.Command {
 	var c loadtest.Config
 	var files struct{ tokens, secret string }
+	var fleet fleetFlags
 	cmd := &cobra.Command{
 		Use:   "swarm",
 		Short: "Let bots play, and judge whether everybody saw the same",
@@ -40,6 +41,10 @@ exactly one answer, and how long answers took. The exit code is 1 if a check fai
 			}
 			zeroIsNever(cmd.Flags(), &c.Behaviour)
 			if err := readTokens(&c, files.tokens, files.secret); err != nil {
+				return err
+			}
+			var err error
+			if c.Fleet, err = fleet.fleet(); err != nil {
 				return err
 			}
 			report, err := loadtest.Run(cmd.Context(), c, cmd.ErrOrStderr())
@@ -71,8 +76,10 @@ exactly one answer, and how long answers took. The exit code is 1 if a check fai
 	f.StringVar(&files.secret, "jwt-secret-file", "", "file of the key with which tokens are signed, instead of guests")
 	f.StringSliceVar(&c.Sources, "source", nil, "local addresses or networks to connect from, in turn")
 	f.StringVar(&c.JSONFile, "json", "", "file to write the report to, as JSON")
+	fleet.add(f)
 	addBehaviourFlags(f, &c.Behaviour)
 	addThresholdFlags(f, &c.Thresholds)
+	cmd.AddCommand(newSwarmWorker())
 	return cmd
 }
 

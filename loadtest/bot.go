@@ -137,9 +137,12 @@ func (b *bot) connect(ctx context.Context, began time.Duration) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{bot: b, conn: conn, url: url, began: began, cursors: make([]cursor, len(b.seats))}
+	l := &link{
+		bot: b, conn: conn, url: url, began: began, cursors: make([]cursor, len(b.seats)),
+		meter: b.s.meters[b.n%len(b.s.meters)],
+	}
 	for i, st := range b.seats {
-		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: url, room: st.room}
+		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: url, room: st.room, meter: l.meter}
 	}
 	return l, nil
 }

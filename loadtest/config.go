@@ -49,6 +49,7 @@ type Config struct {
 	// more connections to one gateway need several. Empty leaves it to the kernel.
 	Sources []string `json:"sources,omitempty"`
 
+	Fleet      Fleet      `json:"fleet"`
 	Behaviour  Behaviour  `json:"behaviour"`
 	Thresholds Thresholds `json:"thresholds"`
 
@@ -181,13 +182,11 @@ func (c Config) Validate() error {
 	}
 	if d.Bots < 1 || d.Bots > maxBots {
 		bad("bots: %d is not between 1 and %d", d.Bots, maxBots)
-	} else if limit, known := openFileLimit(); known && uint64(d.Bots)+uint64(d.Bots)/8+64 > limit {
-		bad("bots: %d need more than the %d files that this process may open; run several swarms", d.Bots, limit)
 	}
 	if d.Duration < 0 || d.Duration > maxDuration || d.Settle < 0 || d.Ramp > d.Duration {
 		bad("duration: %s with a ramp of %s and %s to settle is not possible", d.Duration, d.Ramp, d.Settle)
 	}
-	return errors.Join(append(errs, d.Behaviour.validate())...)
+	return errors.Join(append(errs, d.Behaviour.validate(), d.Fleet.validate())...)
 }
 
 func (b Behaviour) validate() error {

@@ -13,22 +13,22 @@ func TestValidate(t *testing.T) {
 		t.Errorf("the smallest config: %v", err)
 	}
 	for want, change := range map[string]func(c *Config){
-		"gateway":              func(c *Config) { c.URLs = nil },
-		"ws://":                func(c *Config) { c.URLs = []string{"http://127.0.0.1"} },
-		"at least one room":    func(c *Config) { c.Rooms = nil },
-		"not a room ID":        func(c *Config) { c.Rooms = []string{"Lobby!"} },
-		"named twice":          func(c *Config) { c.Rooms = []string{"a", "a"} },
-		"rooms per bot":        func(c *Config) { c.RoomsPerBot = 2 },
-		"game":                 func(c *Config) { c.Game = "chess" },
-		"bots":                 func(c *Config) { c.Bots = -1 },
-		"ramp":                 func(c *Config) { c.Ramp = time.Hour },
-		"duration":             func(c *Config) { c.Duration = -1 },
-		"probability":          func(c *Config) { c.Behaviour.BetProbability = 1.5 },
-		"probability NaN":      func(c *Config) { c.Behaviour.AutoProbability = math.NaN() },
-		"taps":                 func(c *Config) { c.Behaviour.TapRate = 1e6 },
-		"neither an address":   func(c *Config) { c.Sources = []string{"localhost"} },
-		"more than":            func(c *Config) { c.Bots = maxBots + 1; c.Sources = []string{"127.0.0.1/8", "127.0.0.1"} },
-		"several swarms|bots:": func(c *Config) { c.Bots = maxBots },
+		"gateway":            func(c *Config) { c.URLs = nil },
+		"ws://":              func(c *Config) { c.URLs = []string{"http://127.0.0.1"} },
+		"at least one room":  func(c *Config) { c.Rooms = nil },
+		"not a room ID":      func(c *Config) { c.Rooms = []string{"Lobby!"} },
+		"named twice":        func(c *Config) { c.Rooms = []string{"a", "a"} },
+		"rooms per bot":      func(c *Config) { c.RoomsPerBot = 2 },
+		"game":               func(c *Config) { c.Game = "chess" },
+		"bots":               func(c *Config) { c.Bots = -1 },
+		"ramp":               func(c *Config) { c.Ramp = time.Hour },
+		"duration":           func(c *Config) { c.Duration = -1 },
+		"probability":        func(c *Config) { c.Behaviour.BetProbability = 1.5 },
+		"probability NaN":    func(c *Config) { c.Behaviour.AutoProbability = math.NaN() },
+		"taps":               func(c *Config) { c.Behaviour.TapRate = 1e6 },
+		"neither an address": func(c *Config) { c.Sources = []string{"localhost"} },
+		"more than":          func(c *Config) { c.Bots = maxBots + 1; c.Sources = []string{"127.0.0.1/8", "127.0.0.1"} },
+		"how to start them":  func(c *Config) { c.Fleet.Workers = 2 },
 	} {
 		c := good
 		change(&c)

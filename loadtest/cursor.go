@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"time"
 
 	"tickcast/wire"
@@ -18,6 +17,8 @@ type cursor struct {
 	bot    int
 	source string // the gateway, for examples
 	room   string
+	meter  *meter
+	slow   bool // the bot reads slowly on purpose
 
 	asked   *wire.Position // position given in the join, nil for none
 	joinID  uint64         // id of the join that waits for its answer, 0 for none
@@ -29,6 +30,7 @@ type cursor struct {
 	updateT int64   // game time of the last update of this join
 	tickT   int64   // game time of the last tick of this join
 	tickSeq uint64  // newest update that a tick told of
+	ticks   uint64  // number of the last tick, 0 before the first of this join
 	epoch   uint64
 
 	skipTo   uint64 // a skip was announced up to here; 0 for none
@@ -83,6 +85,7 @@ func (c *cursor) onJoined(m *wire.Joined) {
 	if c.stream != s {
 		c.tickSeq = 0
 	}
+	c.ticks = 0
 	c.stream, c.seq, c.joined, c.live = s, m.Position.Seq, true, s.getNewest()
 	c.skipTo, c.updateT, c.tickT, c.epoch = 0, 0, 0, m.Epoch
 	if !unasked {
@@ -112,6 +115,38 @@ func (c *cursor) checkPosition(m *wire.Joined, asked *wire.Position) {
 	}
 }
 
+// quickUpdate takes in a message that is the next update of the room, byte for
+// byte as another bot got it and as it was checked then. For any other message it
+// does nothing and returns nil.
+func (c *cursor) quickUpdate(raw []byte, at time.Duration) *frame {
+	if !c.joined {
+		return nil
+	}
+	f := c.stream.again(c.seq+1, raw, c.sight(c.seq+1, at))
+	if f != nil {
+		c.follow(f.seq, f.t)
+	}
+	return f
+}
+
+// quickTick does the same for a tick. It returns what was read of it, nil when
+// others have not got it yet.
+func (c *cursor) quickTick(raw []byte, at time.Duration) *tickFrame {
+	if !c.joined {
+		return nil
+	}
+	f := c.stream.tick(raw)
+	if f != nil {
+		c.onTick(f.head)
+		c.countTick(f, at)
+	}
+	return f
+}
+
+func (c *cursor) sight(seq uint64, at time.Duration) sight {
+	return sight{at: at, inOrder: seq == c.seq+1, live: seq > c.live, slow: c.slow, meter: c.meter}
+}
+
 // onUpdate checks an update (P3.3, P3.4). It returns what the bot should react
 // to, and whether the sequence is broken, so that a client must resume.
 func (c *cursor) onUpdate(h head, raw []byte, at time.Duration) (n *news, broken bool) {
@@ -120,10 +155,10 @@ func (c *cursor) onUpdate(h head, raw []byte, at time.Duration) (n *news, broken
 		c.fail(checkOrder, h.seq, "an update of a room that is not joined")
 		return nil, false
 	}
-	inOrder := h.seq == c.seq+1
-	got := c.stream.see(h, raw, maphash.Bytes(c.check.seed, raw), at, inOrder, h.seq > c.live)
+	w := c.sight(h.seq, at)
+	got := c.stream.see(h, raw, w)
 	if got.differ {
-		c.fail(checkContent, h.seq, "content %016x differs from %016x that was seen first: %.200s", got.hash, got.known, raw)
+		c.fail(checkContent, h.seq, "content %s differs from %s that was seen first: %.200s", got.sum, got.known, raw)
 	}
 	if got.bad != nil {
 		c.fail(checkProtocol, h.seq, "%v: %.200s", got.bad, raw)
@@ -132,24 +167,29 @@ func (c *cursor) onUpdate(h head, raw []byte, at time.Duration) (n *news, broken
 		c.fail(p.check, h.seq, "%s", p.detail)
 	}
 	switch {
-	case inOrder:
+	case w.inOrder:
 	case h.seq <= c.seq:
-		c.fail(checkOrder, h.seq, "came again behind %d (content %016x)", c.seq, got.hash)
+		c.fail(checkOrder, h.seq, "came again behind %d (content %s)", c.seq, got.sum)
 		return nil, false
 	case c.skipTo > 0:
 		// Between a skip and its snapshot the numbers jump; that was announced.
 		c.seq = h.seq
 		return got.news, false
 	default:
-		c.fail(checkOrder, h.seq, "gap: came behind %d (content %016x)", c.seq, got.hash)
+		c.fail(checkOrder, h.seq, "gap: came behind %d (content %s)", c.seq, got.sum)
 		return nil, true
 	}
-	c.seq = h.seq
-	if h.t < c.updateT {
-		c.fail(checkClock, h.seq, "game time %d µs, before %d of the update before", h.t, c.updateT)
-	}
-	c.updateT = max(c.updateT, h.t)
+	c.follow(h.seq, h.t)
 	return got.news, false
+}
+
+// follow moves on to the next update.
+func (c *cursor) follow(seq uint64, t int64) {
+	c.seq = seq
+	if t < c.updateT {
+		c.fail(checkClock, seq, "game time %d µs, before %d of the update before", t, c.updateT)
+	}
+	c.updateT = max(c.updateT, t)
 }
 
 // onTick checks a tick (P3.5, P3.6): its time and epoch never go back on a
@@ -173,6 +213,32 @@ func (c *cursor) onTick(h head) {
 	c.tickSeq = max(c.tickSeq, h.seq)
 }
 
+// meetTick takes in a tick that the bot is the first to get.
+func (c *cursor) meetTick(h head, raw []byte, at time.Duration) {
+	if !c.joined {
+		return
+	}
+	if f := c.stream.meetTick(h, raw, at); f != nil {
+		c.countTick(f, at)
+	}
+}
+
+// countTick counts the ticks that others got and this connection did not. That is
+// no failure: of ticks only the newest counts.
+func (c *cursor) countTick(f *tickFrame, at time.Duration) {
+	if c.ticks > 0 && f.number > c.ticks+1 {
+		name := countTicksMissed
+		if c.slow {
+			name += slowSuffix
+		}
+		c.check.count(name, f.number-c.ticks-1)
+	}
+	c.ticks = max(c.ticks, f.number)
+	if !c.slow {
+		c.meter.sawTick(at - time.Duration(f.head.t*1000+c.stream.base.Load()))
+	}
+}
+
 // onSkip notes that updates are left out on purpose (P3.10).
 func (c *cursor) onSkip(m *wire.Skip) {
 	if m.From > m.To || m.To == 0 {
@@ -180,12 +246,16 @@ func (c *cursor) onSkip(m *wire.Skip) {
 		return
 	}
 	c.skipTo = max(c.skipTo, m.To)
+	suffix := ""
+	if c.slow {
+		suffix = slowSuffix
+	}
 	if !c.degraded {
 		c.degraded = true
-		c.check.count(countDegraded, 1)
+		c.check.count(countDegraded+suffix, 1)
 	}
-	c.check.count(countSkips, 1)
-	c.check.count(countSkipped, m.To-m.From+1)
+	c.check.count(countSkips+suffix, 1)
+	c.check.count(countSkipped+suffix, m.To-m.From+1)
 }
 
 func (c *cursor) onLeft() {
@@ -213,6 +283,10 @@ const (
 	countSkipped      = "updates skipped"
 	countDegraded     = "sequences degraded"
 	countClosed       = "rooms closed"
+	countTicksMissed  = "ticks missed that others got"
+
+	// slowSuffix marks what concerns bots that are slow on purpose.
+	slowSuffix = " (slow bots)"
 )
 
 // decode reads a whole message into m, or reports that it is malformed.

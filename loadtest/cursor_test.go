@@ -18,7 +18,7 @@ type watcher struct {
 }
 
 func newWatcher(t *testing.T, check *checker, bot int) *watcher {
-	return &watcher{t: t, c: cursor{check: check, bot: bot, source: "gw", room: "lobby"}}
+	return &watcher{t: t, c: cursor{check: check, bot: bot, source: "gw", room: "lobby", meter: newMeter()}}
 }
 
 var aView = []byte(`{"game":"crash"}`)
@@ -177,7 +177,7 @@ func TestStalledCursorIsNotComplete(t *testing.T) {
 	a, b := newWatcher(t, check, 0), newWatcher(t, check, 1)
 	a.joins(0, 4, false).gets(5, 6, 7)
 	b.joins(0, 4, false).gets(5, 6)
-	a.c.stream.setMark()
+	a.c.stream.setMark(a.c.stream.getNewest())
 	a.c.finish(0)
 	b.c.finish(0)
 	wantFindings(t, "one is behind", check.findings, "complete 1")

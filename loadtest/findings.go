@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -122,6 +123,21 @@ func (f *findings) check(c checkName) (failures uint64, examples []Example) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.failures[c], append([]Example(nil), f.examples[c]...)
+}
+
+// split separates the counters with a prefix from the others.
+func (f *findings) split(prefix string) (with, without map[string]uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	with, without = map[string]uint64{}, map[string]uint64{}
+	for name, n := range f.counts {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			with[rest] = n
+		} else {
+			without[name] = n
+		}
+	}
+	return with, without
 }
 
 func (f *findings) get(name string) uint64 {

@@ -20,20 +20,26 @@ const latencyMost = 10 * time.Minute
 func (l *latency) record(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.h == nil {
-		l.h = hdrhistogram.New(1, latencyMost.Microseconds(), 3)
-	}
-	// A value in range cannot be refused; zero counts as a microsecond.
-	_ = l.h.RecordValue(min(max(d, time.Microsecond), latencyMost).Microseconds())
+	recordInto(&l.h, d)
 }
 
-// mergeInto adds everything that l has recorded to sum.
-func (l *latency) mergeInto(sum *hdrhistogram.Histogram) {
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, latencyMost.Microseconds(), 3)
+}
+
+func recordIn(h *hdrhistogram.Histogram, d time.Duration) {
+	// A value in range cannot be refused; zero counts as a microsecond.
+	_ = h.RecordValue(min(max(d, time.Microsecond), latencyMost).Microseconds())
+}
+
+// copy gives everything that l has recorded, nil for nothing.
+func (l *latency) copy() *hdrhistogram.Histogram {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.h != nil {
-		sum.Merge(l.h)
+	if l.h == nil {
+		return nil
 	}
+	return l.h.Clone()
 }
 
 // Latency is a measured distribution. Durations of commands count from the time
@@ -47,20 +53,38 @@ type Latency struct {
 	P99   time.Duration `json:"p99_ns"`
 	P999  time.Duration `json:"p999_ns"`
 	Max   time.Duration `json:"max_ns"`
+	Curve []Quantile    `json:"curve,omitempty"` // ascending
 }
 
-// summarise merges histograms into one line of the report.
-func summarise(name string, parts ...*latency) Latency {
-	sum := hdrhistogram.New(1, latencyMost.Microseconds(), 3)
-	for _, p := range parts {
-		p.mergeInto(sum)
-	}
+// Quantile is one point of a distribution: so much of it lies at or below At.
+type Quantile struct {
+	Percent float64       `json:"percent"`
+	At      time.Duration `json:"ns"`
+}
+
+// summarise turns a histogram into one line of the report.
+func summarise(name string, h *hdrhistogram.Histogram) Latency {
 	micros := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
-	return Latency{
-		Name: name, Count: sum.TotalCount(), Mean: micros(int64(sum.Mean())),
-		P50: micros(sum.ValueAtQuantile(50)), P90: micros(sum.ValueAtQuantile(90)), P99: micros(sum.ValueAtQuantile(99)),
-		P999: micros(sum.ValueAtQuantile(99.9)), Max: micros(sum.Max()),
+	l := Latency{
+		Name: name, Count: h.TotalCount(), Mean: micros(int64(h.Mean())),
+		P50: micros(h.ValueAtQuantile(50)), P90: micros(h.ValueAtQuantile(90)), P99: micros(h.ValueAtQuantile(99)),
+		P999: micros(h.ValueAtQuantile(99.9)), Max: micros(h.Max()),
 	}
+	for _, q := range curveQuantiles(h.TotalCount()) {
+		l.Curve = append(l.Curve, Quantile{Percent: q, At: micros(h.ValueAtQuantile(q))})
+	}
+	return l
+}
+
+// curveQuantiles are the percentiles of a curve with an axis that stretches
+// towards 100 %: four points for each halving of what is left, as far as so many
+// values can tell.
+func curveQuantiles(count int64) []float64 {
+	var out []float64
+	for left := 1.0; left*float64(count) >= 1; left *= 0.8409 { // the fourth root of a half
+		out = append(out, 100*(1-left))
+	}
+	return out
 }
 
 // droppedSuffix marks latencies of commands during which the bot lost its
@@ -75,12 +99,15 @@ type measure struct {
 
 // Names of latencies.
 const (
-	latencyConnect   = "connect"   // dial to welcome
-	latencyJoin      = "join"      // join to joined
-	latencyReconnect = "reconnect" // intended return to joined again
-	latencySpread    = "spread"    // first bot to each bot, the same update
-	latencyReplay    = "replay"    // first bot to each bot, updates that a joined brought from the past
-	latencyChat      = "chat"      // own line to its echo
+	latencyConnect   = "connect"                // dial to welcome
+	latencyJoin      = "join"                   // join to joined
+	latencyReconnect = "reconnect"              // intended return to joined again
+	latencySpread    = "spread"                 // first bot of the process to each of its bots, the same update
+	latencyWhole     = "spread (first to last)" // of all bots of all processes, one value per update
+	latencyDelivery  = "delivery"               // game time of an update or tick to its arrival, over the least that was seen
+	latencyReplay    = "replay"                 // like spread, updates that a joined brought from the past
+	latencySlow      = "spread" + slowSuffix
+	latencyChat      = "chat" // own line to its echo
 )
 
 func (m *measure) record(name string, d time.Duration) {

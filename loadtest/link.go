@@ -19,6 +19,7 @@ type link struct {
 	conn    *websocket.Conn // static
 	url     string          // static
 	began   time.Duration   // static; when the connection was meant to be made
+	meter   *meter          // static
 	cursors []cursor        // one per seat of the bot; guarded by bot.mu
 
 	gateway    string        // guarded by bot.mu; from welcome
@@ -85,8 +86,7 @@ func (l *link) read() error {
 			return err
 		}
 		at := s.now()
-		s.frames.Add(1)
-		s.bytes.Add(uint64(buf.Len()))
+		l.meter.received(buf.Len())
 		if typ == websocket.MessageText {
 			l.bot.receive(l, buf.Bytes(), at)
 		} else {

@@ -4,28 +4,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
-// progressLines tells people how a run goes: on a terminal one line that is
-// written over, elsewhere a line per second.
+// progressLines tells people how a run goes: elsewhere than on a terminal a line
+// per second; on a terminal a line for all and one for each process, which are
+// written over.
 type progressLines struct {
-	s        *swarm
+	all      *collector
 	w        io.Writer
 	terminal bool
-	last     counts
+	last     progress
+	lines    int // on the terminal, above the cursor
 }
 
-// counts are totals at one moment.
-type counts struct {
-	at       time.Duration
-	frames   uint64
-	bytes    uint64
-	commands uint64
+// progress is the state of a run at one moment.
+type progress struct {
+	sample
+	at time.Duration
 }
 
-func newProgress(s *swarm, w io.Writer) *progressLines {
-	p := &progressLines{s: s, w: w}
+func newProgress(all *collector, w io.Writer) *progressLines {
+	p := &progressLines{all: all, w: w}
 	if f, ok := w.(*os.File); ok {
 		info, err := f.Stat()
 		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -33,32 +34,80 @@ func newProgress(s *swarm, w io.Writer) *progressLines {
 	return p
 }
 
-// line writes the state of the run with rates since the line before. Errors of
-// the writer are ignored: a run is not lost because nobody watches.
-func (p *progressLines) line() {
-	s := p.s
-	c := counts{at: s.now(), frames: s.frames.Load(), bytes: s.bytes.Load(), commands: s.commands.Load()}
-	seconds := max(0.001, (c.at - p.last.at).Seconds())
-	rate := func(now, before uint64) float64 { return float64(now-before) / seconds }
-	phase := ""
-	if s.settling.Load() {
-		phase = "  settling"
+// progress adds up what the processes told last.
+func (c *collector) progress(at time.Duration) progress {
+	p := progress{at: at}
+	p.Failures = c.check.total()
+	for i := range c.last {
+		s := &c.last[i]
+		p.Connected += s.Connected
+		p.Joined += s.Joined
+		p.Messages += s.Messages
+		p.Bytes += s.Bytes
+		p.Commands += s.Commands
+		p.Answers += s.Answers
+		p.Failures += s.Failures
+		p.Settling = p.Settling || s.Settling
 	}
-	text := fmt.Sprintf("%4.0fs  connected %s  joined %s  %.0f messages/s  %.1f MB/s  %.0f commands/s  %d waiting  %d failures%s",
-		c.at.Seconds(), botsText(s.connected.Load(), len(s.bots)), botsText(s.joined.Load(), len(s.bots)*s.cfg.RoomsPerBot),
-		rate(c.frames, p.last.frames), rate(c.bytes, p.last.bytes)/1e6, rate(c.commands, p.last.commands),
-		int64(c.commands)-int64(s.answers.Load()), s.check.total(), phase)
-	p.last = c
-	if p.terminal {
-		_, _ = fmt.Fprintf(p.w, "\r\x1b[2K%s", text)
-		return
-	}
-	_, _ = fmt.Fprintln(p.w, text)
+	return p
 }
 
-// done ends the line on a terminal.
+// maxWorkerLines bounds the lines for single processes on a terminal.
+const maxWorkerLines = 12
+
+// show writes the state of the run with rates since the line before. Errors of
+// the writer are ignored: a run is not lost because nobody watches.
+func (p *progressLines) show(at time.Duration) {
+	now := p.all.progress(at)
+	lines := []string{p.line(&now)}
+	p.last = now
+	if !p.terminal {
+		_, _ = fmt.Fprintln(p.w, lines[0])
+		return
+	}
+	if n := len(p.all.last); n > 1 {
+		for i := range min(n, maxWorkerLines) {
+			lines = append(lines, p.workerLine(i))
+		}
+		if n > maxWorkerLines {
+			lines = append(lines, fmt.Sprintf("       and %d more processes", n-maxWorkerLines))
+		}
+	}
+	p.done()
+	for _, l := range lines {
+		_, _ = fmt.Fprintln(p.w, l)
+	}
+	p.lines = len(lines)
+}
+
+func (p *progressLines) line(now *progress) string {
+	c := &p.all.cfg
+	seconds := max(0.001, (now.at - p.last.at).Seconds())
+	rate := func(now, before uint64) float64 { return max(0, float64(now)-float64(before)) / seconds }
+	phase := ""
+	if now.Settling {
+		phase = "  settling"
+	}
+	return fmt.Sprintf("%4.0fs  connected %d/%d  joined %d/%d  %.0f messages/s  %.1f MB/s  %.0f commands/s  %d waiting  %d failures%s",
+		now.at.Seconds(), now.Connected, c.Bots, now.Joined, c.Bots*c.RoomsPerBot,
+		rate(now.Messages, p.last.Messages), rate(now.Bytes, p.last.Bytes)/1e6, rate(now.Commands, p.last.Commands),
+		int64(now.Commands)-int64(now.Answers), now.Failures, phase)
+}
+
+func (p *progressLines) workerLine(i int) string {
+	s, part := &p.all.last[i], &p.all.parts[i]
+	bar := ""
+	if part.Bots > 0 {
+		filled := int(max(0, min(20, 20*s.Connected/int64(part.Bots))))
+		bar = strings.Repeat("=", filled) + strings.Repeat(".", 20-filled)
+	}
+	return fmt.Sprintf("       %-24.24s [%s] %6d/%-6d  %d messages  %d failures", part.Name, bar, s.Connected, part.Bots, s.Messages, s.Failures)
+}
+
+// done wipes the lines from a terminal.
 func (p *progressLines) done() {
-	if p.terminal {
-		_, _ = fmt.Fprint(p.w, "\r\x1b[2K")
+	if p.lines > 0 {
+		_, _ = fmt.Fprintf(p.w, "\x1b[%dA\x1b[J", p.lines)
+		p.lines = 0
 	}
 }

@@ -17,12 +17,53 @@ type chatLine struct {
 
 // receive handles one message from a gateway. raw is valid during the call only.
 func (b *bot) receive(l *link, raw []byte, at time.Duration) {
+	if b.quick(l, raw, at) {
+		return
+	}
 	h, err := readHead(raw)
 	if err != nil {
 		b.fail(l, checkProtocol, "%v: %.200q", err, raw)
 		return
 	}
 	b.do(func() { b.dispatch(l, h, raw, at) })
+}
+
+// quick takes in a message that another bot got before, byte for byte: the next
+// update of a room, or one of its last ticks. What those bytes say was checked
+// then; what they mean for this bot is checked here. It reports whether the message
+// was such a one.
+func (b *bot) quick(l *link, raw []byte, at time.Duration) (done bool) {
+	b.mu.Lock()
+	done = !l.broken && b.quickLocked(l, raw, at)
+	if len(b.after) == 0 {
+		b.mu.Unlock()
+		return done
+	}
+	b.mu.Unlock()
+	b.do(func() {})
+	return done
+}
+
+func (b *bot) quickLocked(l *link, raw []byte, at time.Duration) bool {
+	for i := range l.cursors {
+		c := &l.cursors[i]
+		if f := c.quickUpdate(raw, at); f != nil {
+			b.seats[i].onNews(c.stream, f.seq, f.news, at)
+			return true
+		}
+		if f := c.quickTick(raw, at); f != nil {
+			b.noteTick(i, f.head.seq)
+			return true
+		}
+	}
+	return false
+}
+
+// noteTick notes what a tick told of.
+func (b *bot) noteTick(seat int, seq uint64) {
+	if !b.s.settling.Load() {
+		b.seats[seat].tickMark = max(b.seats[seat].tickMark, seq)
+	}
 }
 
 func (b *bot) dispatch(l *link, h head, raw []byte, at time.Duration) {
@@ -33,7 +74,7 @@ func (b *bot) dispatch(l *link, h head, raw []byte, at time.Duration) {
 	case wire.TypeUpdate:
 		b.onUpdate(l, h, raw, at)
 	case wire.TypeTick:
-		b.onTick(l, h)
+		b.onTick(l, h, raw, at)
 	case wire.TypeAnswer:
 		handle(b, l, raw, func(m *wire.Answer) { b.onAnswer(l, m, at) })
 	case wire.TypeWelcome:
@@ -104,16 +145,15 @@ func (b *bot) onUpdate(l *link, h head, raw []byte, at time.Duration) {
 	}
 }
 
-func (b *bot) onTick(l *link, h head) {
+func (b *bot) onTick(l *link, h head, raw []byte, at time.Duration) {
 	i, c := l.cursor(h.room)
 	if c == nil {
 		b.fail(l, checkProtocol, "a tick of room %.64q, which the bot is not in", h.room)
 		return
 	}
 	c.onTick(h)
-	if !b.s.settling.Load() {
-		b.seats[i].tickMark = max(b.seats[i].tickMark, h.seq)
-	}
+	c.meetTick(h, raw, at)
+	b.noteTick(i, h.seq)
 }
 
 func (b *bot) onWelcome(l *link, m *wire.Welcome, at time.Duration) {

@@ -1,9 +1,10 @@
 package loadtest
 
 import (
-	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,6 +29,25 @@ type Report struct {
 	Refusals  map[string]uint64 `json:"refusals,omitempty"` // "<operation> <code>": how often
 	Counts    map[string]uint64 `json:"counts,omitempty"`   // what else happened
 	DialError string            `json:"dial_error,omitempty"`
+
+	Series  []Point        `json:"series"`            // the course of the run
+	Workers []WorkerReport `json:"workers,omitempty"` // its processes, when there were several
+	// Clocks tells how times of several processes were compared, and ClockError by how
+	// much they may be off.
+	Clocks     string        `json:"clocks,omitempty"`
+	ClockError time.Duration `json:"clock_error_ns,omitempty"`
+}
+
+// WorkerReport is one process of a swarm.
+type WorkerReport struct {
+	Name     string `json:"name"`
+	Bots     int    `json:"bots"`
+	Messages uint64 `json:"messages"` // received
+	Reported bool   `json:"reported"`
+	// ClockOffset is how far the process's clock was ahead, and ClockError by how much
+	// that may be wrong: half of the fastest exchange with it.
+	ClockOffset time.Duration `json:"clock_offset_ns,omitempty"`
+	ClockError  time.Duration `json:"clock_error_ns,omitempty"`
 }
 
 // Check is one check of the verdict.
@@ -70,108 +90,16 @@ const (
 	verdictFailed = "failed"
 )
 
-// report draws up the report. No bot acts any more.
-func (s *swarm) report(acted, elapsed time.Duration, interrupted bool) *Report {
-	r := &Report{
-		Started: s.start, Acted: acted, Elapsed: elapsed, Interrupted: interrupted, Config: s.cfg,
-		Totals: Totals{
-			Messages: s.frames.Load(), Bytes: s.bytes.Load(), Commands: s.commands.Load(),
-			Answers: s.answers.Load(), Results: s.judged.Load(), ChatLines: s.chatLines.Load(),
-		},
-		DialError: s.firstDialError(),
+// writeFiles writes the report to the files that the configuration names.
+func (r *Report) writeFiles(c Config) error {
+	if c.JSONFile == "" {
+		return nil
 	}
-	spreads, replays := s.reportRooms(r)
-	s.checkCoverage(r)
-	s.reportLatencies(r, spreads, replays)
-	for _, c := range checkList() {
-		n, examples := s.check.check(checkName(c.name))
-		r.Checks = append(r.Checks, Check{Name: c.name, What: c.what, Passed: n == 0, Failures: n, Examples: examples})
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
 	}
-	r.Refusals, r.Counts = s.check.split(countRefused)
-	r.checkThresholds(s.cfg.Thresholds)
-	r.Verdict = verdictPassed
-	if slices.ContainsFunc(r.Checks, func(c Check) bool { return !c.Passed }) {
-		r.Verdict = verdictFailed
-	}
-	return r
-}
-
-// split separates the counters with a prefix from the others.
-func (f *findings) split(prefix string) (with, without map[string]uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	with, without = map[string]uint64{}, map[string]uint64{}
-	for name, n := range f.counts {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			with[rest] = n
-		} else {
-			without[name] = n
-		}
-	}
-	return with, without
-}
-
-func (s *swarm) reportRooms(r *Report) (spreads, replays []*latency) {
-	for _, st := range s.check.all() {
-		st.mu.Lock()
-		line := RoomReport{
-			Room: st.room, Log: st.log, Newest: st.newest, Updates: st.updates, Sightings: st.sightings, Compared: st.compared,
-			Linked: st.rounds.chains.linked, Verified: st.rounds.chains.verified, Rounds: st.rounds.ended,
-		}
-		late := st.tooLate
-		st.mu.Unlock()
-		if late > 0 {
-			s.check.fail(checkContent, Example{Bot: -1, Room: st.room, Log: st.log, Detail: fmt.Sprintf(
-				"%d sightings of updates could not be compared: they came more than %d updates late", late, streamRing)})
-		}
-		r.Rooms = append(r.Rooms, line)
-		spreads, replays = append(spreads, &st.spread), append(replays, &st.replay)
-	}
-	slices.SortFunc(r.Rooms, func(a, b RoomReport) int {
-		return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Log, b.Log))
-	})
-	return spreads, replays
-}
-
-// checkCoverage fails a run that proved nothing: a verdict over no data is none.
-func (s *swarm) checkCoverage(r *Report) {
-	seats := map[string]int{}
-	for _, b := range s.bots {
-		for _, st := range b.seats {
-			seats[st.room]++
-		}
-	}
-	for _, room := range s.cfg.Rooms {
-		var updates, compared uint64
-		for _, line := range r.Rooms {
-			if line.Room == room {
-				updates += line.Updates
-				compared += line.Compared
-			}
-		}
-		detail := ""
-		switch {
-		case seats[room] == 0:
-			detail = "has no bot; more bots than rooms are needed"
-		case updates == 0:
-			detail = "not one update was seen"
-		case seats[room] > 1 && compared == 0:
-			detail = "no update was seen by two bots"
-		default:
-			continue
-		}
-		s.check.fail(checkJoined, Example{Bot: -1, Room: room, Detail: detail})
-	}
-}
-
-func (s *swarm) reportLatencies(r *Report, spreads, replays []*latency) {
-	s.measure.mu.Lock()
-	defer s.measure.mu.Unlock()
-	for name, l := range s.measure.by {
-		r.Latencies = append(r.Latencies, summarise(name, l))
-	}
-	r.Latencies = append(r.Latencies, summarise(latencySpread, spreads...), summarise(latencyReplay, replays...))
-	slices.SortFunc(r.Latencies, func(a, b Latency) int { return cmp.Compare(a.Name, b.Name) })
+	return os.WriteFile(c.JSONFile, append(b, '\n'), 0o644)
 }
 
 // checkThresholds adds a check for each bound that is set. A bound on something

@@ -145,9 +145,9 @@ func testSwarm(t testing.TB, c Config) *swarm {
 
 // testLink is a connection of a bot that goes nowhere.
 func testLink(b *bot) *link {
-	l := &link{bot: b, url: "ws://gateway/ws", cursors: make([]cursor, len(b.seats))}
+	l := &link{bot: b, url: "ws://gateway/ws", cursors: make([]cursor, len(b.seats)), meter: b.s.meters[0]}
 	for i, st := range b.seats {
-		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: l.url, room: st.room}
+		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: l.url, room: st.room, meter: l.meter}
 	}
 	b.link = l
 	return l

@@ -2,11 +2,9 @@ package loadtest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,25 +12,26 @@ import (
 	"github.com/google/uuid"
 )
 
-// swarm is one run: its bots and what they share.
+// swarm is one process's part of a run: its bots and what they share.
 type swarm struct {
 	cfg     Config          // static, with defaults
-	ctx     context.Context // static; ends the dials that are under way
-	run     string          // static; makes keys and players of this run unique
-	start   time.Time       // static
+	ctx     context.Context // static; ends what is under way
+	cancel  context.CancelFunc
+	run     string    // static; makes keys and players of this run unique
+	start   time.Time // static; when the run begins
 	check   *checker
 	measure measure
 	sched   *scheduler
 	dialer  *dialer
 	buffers readBuffers
+	meters  []*meter       // static; one for each loop that reads
 	bots    []*bot         // static
 	links   sync.WaitGroup // goroutines of connections
+	timers  sync.WaitGroup // the scheduler
 
 	settling atomic.Bool // the bots act no more
 	closing  atomic.Bool // nothing counts any more
 
-	frames    atomic.Uint64 // messages received
-	bytes     atomic.Uint64
 	commands  atomic.Uint64 // commands made, each counted once
 	answers   atomic.Uint64
 	chatLines atomic.Uint64
@@ -45,8 +44,8 @@ type swarm struct {
 	dialError string          // guarded by mu; the first failed dial, for the report
 }
 
-// Run lets a swarm play and judges what it saw. It writes a line of progress per
-// second to progress, and the report to c.JSONFile if that is set.
+// Run lets a swarm play and judges what it saw. It writes the progress of each
+// second to progress, and the report to the files that c names.
 //
 // When ctx ends the bots stop early, and what they saw until then is judged; that
 // is no error. An error means that the swarm could not run at all or that the
@@ -55,34 +54,60 @@ func Run(ctx context.Context, c Config, progress io.Writer) (*Report, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("swarm: %w", err)
 	}
-	s, err := newSwarm(c.withDefaults())
+	c = c.withDefaults()
+	if len(c.Sources) == 0 {
+		c.Sources = loopbackSources(c.URLs, c.Bots)
+	}
+	report, err := c.play(ctx, progress)
 	if err != nil {
 		return nil, fmt.Errorf("swarm: %w", err)
 	}
-	report := s.play(ctx, progress)
-	if c.JSONFile == "" {
-		return report, nil
-	}
-	b, err := json.MarshalIndent(report, "", "  ")
-	if err == nil {
-		err = os.WriteFile(c.JSONFile, append(b, '\n'), 0o644)
-	}
-	if err != nil {
+	if err := report.writeFiles(c); err != nil {
 		return report, fmt.Errorf("swarm: write report: %w", err)
 	}
 	return report, nil
 }
 
-func newSwarm(c Config) (*swarm, error) {
-	s := &swarm{cfg: c, run: uuid.NewString()[:8], start: time.Now(), players: map[string]*bot{}}
-	s.check = newChecker(s.start)
-	s.sched = newScheduler(s.start)
-	d, err := newDialer(&s.cfg, s.run)
+// play lets the swarm play in this process or in several.
+func (c Config) play(ctx context.Context, progress io.Writer) (*Report, error) {
+	workers, err := c.localWorkers()
 	if err != nil {
 		return nil, err
 	}
+	if workers > 0 || c.Fleet.Remote > 0 {
+		return coordinate(ctx, c, workers, progress)
+	}
+	s, err := newSwarm(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.play(ctx, progress), nil
+}
+
+// newSwarm makes a swarm that has all bots of a run.
+func newSwarm(c Config) (*swarm, error) {
+	p := &plan{Config: c, Tokens: c.Tokens, Secret: c.Secret, Run: newRun(), Bots: c.Bots}
+	return newPart(p, time.Now())
+}
+
+func newRun() string { return uuid.NewString()[:8] }
+
+// newPart makes the swarm of a plan, whose run begins at start.
+func newPart(p *plan, start time.Time) (*swarm, error) {
+	s := &swarm{cfg: p.config(), run: p.Run, start: start, players: map[string]*bot{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.check = newChecker(s.start)
+	s.sched = newScheduler(s.start)
+	for range readLoops() {
+		s.meters = append(s.meters, newMeter())
+	}
+	d, err := newDialer(&s.cfg, s.run)
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
 	s.dialer = d
-	for n := range c.Bots {
+	for n := p.First; n < p.First+p.Bots; n++ {
 		s.bots = append(s.bots, newBot(s, n))
 	}
 	return s, nil
@@ -91,37 +116,43 @@ func newSwarm(c Config) (*swarm, error) {
 // now is the time since the run began.
 func (s *swarm) now() time.Duration { return time.Since(s.start) }
 
-// play runs the phases of a run: act, settle, judge, close.
+// play runs all phases of a run whose bots are all of this process.
 func (s *swarm) play(ctx context.Context, progress io.Writer) *Report {
-	own, cancel := context.WithCancel(context.Background())
-	s.ctx = own
-	var scheduler sync.WaitGroup
-	scheduler.Go(func() { s.sched.Run(own) })
-	for i, b := range s.bots {
-		s.sched.add(rampAt(i, len(s.bots), s.cfg.Ramp), func(at time.Duration) { b.dial(at, false) })
+	all := newCollector(s.cfg, 1)
+	lines := newProgress(all, progress)
+	tell := func(sm *sample) {
+		all.takeSample(0, sm)
+		lines.show(s.now())
 	}
-	lines := newProgress(s, progress)
-	interrupted := s.wait(ctx, s.cfg.Duration, lines, func() bool { return false })
+	s.begin()
+	interrupted := s.act(ctx, s.cfg.Duration, tell)
 	acted := s.now()
-	s.settle(lines)
-	s.closing.Store(true)
-	now := s.now()
-	for _, b := range s.bots {
-		b.finish(now)
-	}
+	s.settle(s.stopActing(), tell)
+	last, result := s.finish()
+	elapsed := s.now()
 	lines.done()
-	report := s.report(acted, now, interrupted)
-	cancel()
-	scheduler.Wait()
-	s.closeAll()
-	s.links.Wait()
-	s.dialer.Close()
-	return report
+	s.end()
+	all.takeSample(0, last)
+	all.takeTally(0, result)
+	return all.report(runEnd{started: s.start, acted: acted, elapsed: elapsed, interrupted: interrupted})
 }
 
-// wait writes progress until the time is over, the check is true or ctx ends,
+// begin starts the bots' clock. It must be followed by end.
+func (s *swarm) begin() {
+	s.timers.Go(func() { s.sched.Run(s.ctx) })
+	for _, b := range s.bots {
+		s.sched.add(rampAt(b.n, s.cfg.Bots, s.cfg.Ramp), func(at time.Duration) { b.dial(at, false) })
+	}
+}
+
+// act lets the bots play for a time or until ctx ends, which it reports.
+func (s *swarm) act(ctx context.Context, until time.Duration, tell func(*sample)) (interrupted bool) {
+	return s.wait(ctx, until, tell, func() bool { return false })
+}
+
+// wait tells of each second until the time is over, the check is true or ctx ends,
 // which it reports.
-func (s *swarm) wait(ctx context.Context, until time.Duration, lines *progressLines, done func() bool) bool {
+func (s *swarm) wait(ctx context.Context, until time.Duration, tell func(*sample), done func() bool) bool {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	second := time.NewTicker(time.Second)
@@ -131,7 +162,7 @@ func (s *swarm) wait(ctx context.Context, until time.Duration, lines *progressLi
 	for {
 		select {
 		case <-second.C:
-			lines.line()
+			tell(s.sample(false))
 		case <-poll.C:
 			if done() {
 				return false
@@ -144,20 +175,29 @@ func (s *swarm) wait(ctx context.Context, until time.Duration, lines *progressLi
 	}
 }
 
-// settle stops the bots, marks what everybody must have, and waits until they do.
-// Since half a second of traffic is needed to tell a stalled connection from one
-// that has it all, it lasts at least that long.
-func (s *swarm) settle(lines *progressLines) {
+// stopActing stops the bots, and gives the newest updates that they know of.
+func (s *swarm) stopActing() marks {
 	s.settling.Store(true)
-	began := s.now()
-	for _, st := range s.check.all() {
-		st.setMark()
-	}
+	newest := s.check.marks()
+	now := s.now()
 	for _, b := range s.bots {
-		b.do(func() { b.stop(began) })
+		b.do(func() { b.stop(now) })
+	}
+	return newest
+}
+
+// settle waits until everybody has what anybody has. Since half a second of
+// traffic is needed to tell a stalled connection from one that has it all, it lasts
+// at least that long.
+func (s *swarm) settle(newest marks, tell func(*sample)) {
+	began := s.now()
+	for k, seq := range newest {
+		if st := s.check.known(k); st != nil {
+			st.setMark(seq)
+		}
 	}
 	least := min(500*time.Millisecond, s.cfg.Settle)
-	s.wait(context.Background(), began+s.cfg.Settle, lines, func() bool {
+	s.wait(s.ctx, began+s.cfg.Settle, tell, func() bool {
 		if s.now()-began < least {
 			return false
 		}
@@ -168,6 +208,26 @@ func (s *swarm) settle(lines *progressLines) {
 		}
 		return true
 	})
+}
+
+// finish judges what can be judged in the end. Nothing counts any more then.
+func (s *swarm) finish() (*sample, *tally) {
+	s.closing.Store(true)
+	now := s.now()
+	for _, b := range s.bots {
+		b.finish(now)
+	}
+	return s.sample(true), s.tally()
+}
+
+// end closes all connections, and returns when nothing of the swarm runs any more.
+func (s *swarm) end() {
+	s.closing.Store(true)
+	s.cancel()
+	s.timers.Wait()
+	s.closeAll()
+	s.links.Wait()
+	s.dialer.Close()
 }
 
 // closeAll closes every connection, some at a time since each waits for the
@@ -217,7 +277,6 @@ func (s *swarm) firstDialError() string {
 	return s.dialError
 }
 
-// botsText is a number of bots for people.
-func botsText(n int64, of int) string {
-	return strconv.FormatInt(n, 10) + "/" + strconv.Itoa(of)
-}
+// readLoops is how many loops read connections. One reads some hundred thousand
+// messages a second, and the machine has other work.
+func readLoops() int { return min(4, max(1, runtime.GOMAXPROCS(0)/2)) }

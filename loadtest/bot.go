@@ -92,8 +92,8 @@ func (b *bot) fail(l *link, c checkName, format string, args ...any) {
 	b.s.check.fail(c, e)
 }
 
-// dial starts a connection in a goroutine of its own, which then reads it until
-// it ends. successor tells that the present connection stays open meanwhile.
+// dial starts a connection in a goroutine of its own. successor tells that the
+// present connection stays open meanwhile.
 func (b *bot) dial(began time.Duration, successor bool) {
 	if b.s.closing.Load() {
 		return
@@ -107,14 +107,11 @@ func (b *bot) dial(began time.Duration, successor bool) {
 		var accepted bool
 		b.do(func() { accepted = b.onDialed(l, successor) })
 		if !accepted {
-			_ = l.conn.CloseNow()
+			l.conn.CloseNow()
 			return
 		}
 		b.s.connected.Add(1)
-		err = l.read()
-		b.s.connected.Add(-1)
-		_ = l.conn.CloseNow()
-		b.do(func() { b.onEnd(l, err) })
+		l.conn.Start(l)
 	})
 }
 
@@ -286,7 +283,7 @@ func (b *bot) breakOff(at time.Duration) {
 	b.cmds.drop()
 	back := at + between(b.rng, 20*time.Millisecond, time.Second)
 	b.returning = back
-	b.later(func() { _ = l.conn.CloseNow() })
+	b.later(func() { l.conn.CloseNow() })
 	b.at(back, func(at time.Duration) {
 		if b.link == nil && !b.dead {
 			b.later(func() { b.dial(at, false) })
@@ -302,7 +299,7 @@ func (b *bot) resume(l *link, now time.Duration) {
 		b.breakOff(now)
 	case b.next == l:
 		l.retired, b.next = true, nil
-		b.later(func() { _ = l.conn.CloseNow() })
+		b.later(func() { l.conn.CloseNow() })
 	}
 }
 
@@ -318,7 +315,7 @@ func (b *bot) promote(l *link) {
 		// The close waits for the gateway's answer, and answers to commands may still
 		// come before it; what is open then is asked for again.
 		b.s.links.Go(func() {
-			_ = old.conn.Close(websocket.StatusNormalClosure, "")
+			old.conn.Close()
 			b.do(func() { b.sendOpen() })
 		})
 	})
@@ -387,7 +384,7 @@ func (b *bot) close() {
 		for _, l := range []*link{b.link, b.next} {
 			if l != nil {
 				l.retired = true
-				b.later(func() { _ = l.conn.Close(websocket.StatusNormalClosure, "") })
+				b.later(l.conn.Close)
 			}
 		}
 	})

@@ -16,6 +16,7 @@ type collector struct {
 	cfg     Config // static, with defaults
 	check   *findings
 	last    []sample // newest of each process; its lists are not kept
+	rates   []rates  // of each process, between its last two samples
 	streams map[streamKey]*joint
 	series  *series
 	whole   *hdrhistogram.Histogram // first to last sighting of each update
@@ -34,7 +35,7 @@ const maxWorkers = 64
 
 func newCollector(c Config, workers int) *collector {
 	return &collector{
-		cfg: c, check: newFindings(), last: make([]sample, workers), streams: map[streamKey]*joint{},
+		cfg: c, check: newFindings(), last: make([]sample, workers), rates: make([]rates, workers), streams: map[streamKey]*joint{},
 		series: newSeries(workers), whole: newHistogram(), sums: map[string]*hdrhistogram.Histogram{},
 		parts: make([]WorkerReport, workers),
 	}
@@ -69,6 +70,7 @@ func (c *collector) takeSample(worker int, s *sample) {
 		}
 	}
 	c.series.add(worker, s)
+	c.rates[worker] = ratesOf(&c.last[worker], s)
 	c.last[worker] = *s
 	c.last[worker].Updates = nil
 }
@@ -134,7 +136,7 @@ func (c *collector) takeTally(worker int, t *tally) {
 // lose notes a process that will not report.
 func (c *collector) lose(worker int, why error) {
 	c.missing = append(c.missing, fmt.Sprintf("process %d did not report: %v", worker, why))
-	c.last[worker] = sample{At: c.last[worker].At, Settling: true}
+	c.last[worker], c.rates[worker] = sample{At: c.last[worker].At, Settling: true}, rates{}
 }
 
 func (t *Totals) add(o *Totals) {

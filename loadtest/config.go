@@ -53,6 +53,9 @@ type Config struct {
 	Behaviour  Behaviour  `json:"behaviour"`
 	Thresholds Thresholds `json:"thresholds"`
 
+	// plain gives every connection a goroutine, as on systems without epoll; for tests.
+	plain bool
+
 	// JSONFile is where the report is written as JSON; empty means nowhere.
 	JSONFile string `json:"-"`
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -58,6 +59,9 @@ func coordinate(ctx context.Context, c Config, workers int, progress io.Writer) 
 	life, kill := context.WithCancel(context.Background())
 	defer kill()
 	defer co.hangUp()
+	if _, file := progress.(*os.File); !file {
+		progress = &lockedWriter{w: progress} // for the workers' standard error as well
+	}
 	if err := co.startChildren(life, workers, progress); err != nil {
 		return nil, err
 	}
@@ -79,6 +83,18 @@ func coordinate(ctx context.Context, c Config, workers int, progress io.Writer) 
 	co.hangUp()
 	readers.Wait()
 	return report, nil
+}
+
+// lockedWriter makes a writer safe for concurrent use.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer // guarded by mu
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
 
 // hangUp ends all conversations, which ends what is left of the workers.

@@ -14,8 +14,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/golang-jwt/jwt/v5"
+
+	"tickcast/loadtest/socket"
 )
 
 // Bounds of connecting.
@@ -24,17 +25,15 @@ const (
 	// dialsAtOnce bounds handshakes that are under way: more would measure the
 	// swarm's own queue on a small machine.
 	dialsAtOnce = 128
-	// maxServerMessage is the largest message accepted: a snapshot of a big room is
-	// some ten kilobytes.
-	maxServerMessage = 4 << 20
 )
 
 // dialer makes connections and gets tokens. It is safe for concurrent use.
 type dialer struct {
 	cfg     *Config        // static
 	run     string         // static; makes players and keys of this run unique
-	sources []netip.Addr   // static
-	clients []*http.Client // static; one per source, or a single one
+	sockets *socket.Client // static once the bots act
+	sources []netip.Addr   // static; one, which is not valid, if the kernel chooses
+	clients []*http.Client // static; one per source
 	slots   chan struct{}  // a place for each handshake under way
 }
 
@@ -43,25 +42,20 @@ func newDialer(cfg *Config, run string) (*dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dialer{cfg: cfg, run: run, sources: sources, slots: make(chan struct{}, dialsAtOnce)}
 	if len(sources) == 0 {
-		d.clients = []*http.Client{newClient(nil)}
+		sources = []netip.Addr{{}}
 	}
+	d := &dialer{cfg: cfg, run: run, sources: sources, slots: make(chan struct{}, dialsAtOnce)}
 	for _, a := range sources {
-		d.clients = append(d.clients, newClient(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))))
+		from := net.Dialer{Timeout: dialTimeout}
+		if a.IsValid() {
+			from.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+		}
+		d.clients = append(d.clients, &http.Client{Transport: &http.Transport{
+			DialContext: from.DialContext, MaxIdleConns: 8, IdleConnTimeout: 5 * time.Second,
+		}})
 	}
 	return d, nil
-}
-
-// newClient makes a client with small buffers, since each connection keeps them.
-func newClient(from net.Addr) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DialContext:     (&net.Dialer{LocalAddr: from, Timeout: dialTimeout}).DialContext,
-		ReadBufferSize:  1 << 10,
-		WriteBufferSize: 1 << 10,
-		MaxIdleConns:    8,
-		IdleConnTimeout: 5 * time.Second,
-	}}
 }
 
 // Close drops idle HTTP connections. WebSockets are not touched.
@@ -80,7 +74,7 @@ type refusal struct {
 func (r *refusal) Error() string { return "HTTP " + strconv.Itoa(r.status) }
 
 // dial opens a WebSocket for bot n.
-func (d *dialer) dial(ctx context.Context, n int, url string) (*websocket.Conn, error) {
+func (d *dialer) dial(ctx context.Context, n int, url string) (socket.Conn, error) {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
@@ -89,20 +83,19 @@ func (d *dialer) dial(ctx context.Context, n int, url string) (*websocket.Conn, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: d.clients[n%len(d.clients)]})
+	conn, err := d.sockets.Dial(ctx, socket.Target{URL: url, From: d.sources[n%len(d.sources)], Loop: n})
+	if refused := (*socket.Refused)(nil); errors.As(err, &refused) {
+		return nil, newRefusal(refused.Status, refused.Header)
+	}
 	if err != nil {
-		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-			return nil, newRefusal(resp)
-		}
 		return nil, fmt.Errorf("dial %s: %w", url, err)
 	}
-	conn.SetReadLimit(maxServerMessage)
 	return conn, nil
 }
 
-func newRefusal(resp *http.Response) *refusal {
-	r := &refusal{status: resp.StatusCode}
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s < 3600 {
+func newRefusal(status int, h http.Header) *refusal {
+	r := &refusal{status: status}
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 && s < 3600 {
 		r.after = time.Duration(s) * time.Second
 	}
 	return r
@@ -148,7 +141,7 @@ func (d *dialer) guest(ctx context.Context, n int) (string, error) {
 		Token string `json:"token"`
 	}
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
-		return "", fmt.Errorf("guest token: %w", newRefusal(resp))
+		return "", fmt.Errorf("guest token: %w", newRefusal(resp.StatusCode, resp.Header))
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer); err != nil || answer.Token == "" {
 		return "", errors.Join(errors.New("guest token: the answer has none"), err)

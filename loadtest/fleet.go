@@ -142,6 +142,9 @@ type line struct {
 	out *json.Encoder // guarded by mu
 }
 
+// writeTimeout is how long the other side may take to read a note.
+const writeTimeout = 5 * time.Second
+
 func newLine(rw io.ReadWriteCloser) *line {
 	return &line{rw: rw, in: json.NewDecoder(bufio.NewReaderSize(rw, 64<<10)), out: json.NewEncoder(rw)}
 }

@@ -15,14 +15,25 @@ type progressLines struct {
 	all      *collector
 	w        io.Writer
 	terminal bool
-	last     progress
 	lines    int // on the terminal, above the cursor
 }
 
 // progress is the state of a run at one moment.
 type progress struct {
 	sample
+	rates
 	at time.Duration
+}
+
+// rates are numbers per second.
+type rates struct{ messages, bytes, commands float64 }
+
+func ratesOf(before, now *sample) rates {
+	per := 1 / max(0.001, (now.At-before.At).Seconds())
+	return rates{
+		messages: float64(now.Messages-before.Messages) * per, bytes: float64(now.Bytes-before.Bytes) * per,
+		commands: float64(now.Commands-before.Commands) * per,
+	}
 }
 
 func newProgress(all *collector, w io.Writer) *progressLines {
@@ -48,6 +59,9 @@ func (c *collector) progress(at time.Duration) progress {
 		p.Answers += s.Answers
 		p.Failures += s.Failures
 		p.Settling = p.Settling || s.Settling
+		p.messages += c.rates[i].messages
+		p.bytes += c.rates[i].bytes
+		p.commands += c.rates[i].commands
 	}
 	return p
 }
@@ -55,12 +69,11 @@ func (c *collector) progress(at time.Duration) progress {
 // maxWorkerLines bounds the lines for single processes on a terminal.
 const maxWorkerLines = 12
 
-// show writes the state of the run with rates since the line before. Errors of
+// show writes the state of the run with the rates of the last second. Errors of
 // the writer are ignored: a run is not lost because nobody watches.
 func (p *progressLines) show(at time.Duration) {
 	now := p.all.progress(at)
 	lines := []string{p.line(&now)}
-	p.last = now
 	if !p.terminal {
 		_, _ = fmt.Fprintln(p.w, lines[0])
 		return
@@ -82,15 +95,13 @@ func (p *progressLines) show(at time.Duration) {
 
 func (p *progressLines) line(now *progress) string {
 	c := &p.all.cfg
-	seconds := max(0.001, (now.at - p.last.at).Seconds())
-	rate := func(now, before uint64) float64 { return max(0, float64(now)-float64(before)) / seconds }
 	phase := ""
 	if now.Settling {
 		phase = "  settling"
 	}
 	return fmt.Sprintf("%4.0fs  connected %d/%d  joined %d/%d  %.0f messages/s  %.1f MB/s  %.0f commands/s  %d waiting  %d failures%s",
 		now.at.Seconds(), now.Connected, c.Bots, now.Joined, c.Bots*c.RoomsPerBot,
-		rate(now.Messages, p.last.Messages), rate(now.Bytes, p.last.Bytes)/1e6, rate(now.Commands, p.last.Commands),
+		now.messages, now.bytes/1e6, now.commands,
 		int64(now.Commands)-int64(now.Answers), now.Failures, phase)
 }
 
@@ -101,7 +112,7 @@ func (p *progressLines) workerLine(i int) string {
 		filled := int(max(0, min(20, 20*s.Connected/int64(part.Bots))))
 		bar = strings.Repeat("=", filled) + strings.Repeat(".", 20-filled)
 	}
-	return fmt.Sprintf("       %-24.24s [%s] %6d/%-6d  %d messages  %d failures", part.Name, bar, s.Connected, part.Bots, s.Messages, s.Failures)
+	return fmt.Sprintf("       %-24.24s [%s] %6d/%-6d  %.0f messages/s  %d failures", part.Name, bar, s.Connected, part.Bots, p.all.rates[i].messages, s.Failures)
 }
 
 // done wipes the lines from a terminal.

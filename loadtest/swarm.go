@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"tickcast/loadtest/socket"
 )
 
 // swarm is one process's part of a run: its bots and what they share.
@@ -23,11 +25,12 @@ type swarm struct {
 	measure measure
 	sched   *scheduler
 	dialer  *dialer
-	buffers readBuffers
-	meters  []*meter       // static; one for each loop that reads
-	bots    []*bot         // static
-	links   sync.WaitGroup // goroutines of connections
-	timers  sync.WaitGroup // the scheduler
+	meters  []*meter           // static; one for each loop that reads
+	bots    []*bot             // static
+	links   sync.WaitGroup     // goroutines that dial and close
+	timers  sync.WaitGroup     // the scheduler
+	readers sync.WaitGroup     // sockets
+	hangUp  context.CancelFunc // ends the sockets
 
 	settling atomic.Bool // the bots act no more
 	closing  atomic.Bool // nothing counts any more
@@ -81,7 +84,7 @@ func (c Config) play(ctx context.Context, progress io.Writer) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.play(ctx, progress), nil
+	return s.play(ctx, progress)
 }
 
 // newSwarm makes a swarm that has all bots of a run.
@@ -117,14 +120,16 @@ func newPart(p *plan, start time.Time) (*swarm, error) {
 func (s *swarm) now() time.Duration { return time.Since(s.start) }
 
 // play runs all phases of a run whose bots are all of this process.
-func (s *swarm) play(ctx context.Context, progress io.Writer) *Report {
+func (s *swarm) play(ctx context.Context, progress io.Writer) (*Report, error) {
 	all := newCollector(s.cfg, 1)
 	lines := newProgress(all, progress)
 	tell := func(sm *sample) {
 		all.takeSample(0, sm)
 		lines.show(s.now())
 	}
-	s.begin()
+	if err := s.begin(); err != nil {
+		return nil, err
+	}
 	interrupted := s.act(ctx, s.cfg.Duration, tell)
 	acted := s.now()
 	s.settle(s.stopActing(), tell)
@@ -134,15 +139,25 @@ func (s *swarm) play(ctx context.Context, progress io.Writer) *Report {
 	s.end()
 	all.takeSample(0, last)
 	all.takeTally(0, result)
-	return all.report(runEnd{started: s.start, acted: acted, elapsed: elapsed, interrupted: interrupted})
+	return all.report(runEnd{started: s.start, acted: acted, elapsed: elapsed, interrupted: interrupted}), nil
 }
 
-// begin starts the bots' clock. It must be followed by end.
-func (s *swarm) begin() {
+// begin starts the bots' clock. Without an error it must be followed by end.
+func (s *swarm) begin() error {
+	sockets, err := socket.New(socket.Options{Start: s.start, Loops: len(s.meters), Plain: s.cfg.plain})
+	if err != nil {
+		s.cancel()
+		return err
+	}
+	s.dialer.sockets = sockets
+	reading, hangUp := context.WithCancel(context.Background())
+	s.hangUp = hangUp
+	s.readers.Go(func() { sockets.Run(reading) })
 	s.timers.Go(func() { s.sched.Run(s.ctx) })
 	for _, b := range s.bots {
 		s.sched.add(rampAt(b.n, s.cfg.Bots, s.cfg.Ramp), func(at time.Duration) { b.dial(at, false) })
 	}
+	return nil
 }
 
 // act lets the bots play for a time or until ctx ends, which it reports.
@@ -227,6 +242,8 @@ func (s *swarm) end() {
 	s.timers.Wait()
 	s.closeAll()
 	s.links.Wait()
+	s.hangUp()
+	s.readers.Wait()
 	s.dialer.Close()
 }
 

@@ -97,7 +97,11 @@ func playUntil(t *testing.T, c Config, progress io.Writer, enough func(*swarm) b
 	}
 	ctx, stop := until(func() bool { return enough(s) })
 	defer stop()
-	return s.play(ctx, progress)
+	r, err := s.play(ctx, progress)
+	if err != nil {
+		t.Error(err)
+	}
+	return r
 }
 
 // until gives a context that ends when something is so, or at stop.
@@ -123,10 +127,7 @@ func until(so func() bool) (_ context.Context, stop func()) {
 func (s *swarm) allCompared() bool {
 	all := s.check.all()
 	for _, st := range all {
-		st.mu.Lock()
-		n := st.compared
-		st.mu.Unlock()
-		if n == 0 {
+		if st.tally().Compared == 0 {
 			return false
 		}
 	}
@@ -166,10 +167,20 @@ func wantPassed(t *testing.T, r *Report) {
 
 func TestHonestCrashPasses(t *testing.T) {
 	t.Parallel()
+	for name, plain := range map[string]bool{"lean": false, "plain": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testHonestCrash(t, plain)
+		})
+	}
+}
+
+// testHonestCrash plays with connections that loops read, or with plain ones.
+func testHonestCrash(t *testing.T, plain bool) {
 	st := newStage(t, 3, map[string]string{"lobby": gameCrash, "den": gameCrash})
 	c := quick(st, 40)
 	c.Rooms, c.RoomsPerBot, c.Game = []string{"lobby", "den"}, 2, gameCrash
-	c.Behaviour.ChatRate = 60
+	c.Behaviour.ChatRate, c.plain = 60, plain
 	r := runUntil(t, c, func(s *swarm) bool {
 		return s.now() > 3*time.Second && s.check.get(countRecovered) > 0 && s.check.get(countMoves) > 0 && s.check.get(countBreaks) > 0 &&
 			s.judged.Load() > 0 && s.chatLines.Load() > 0 && s.allProven(gameCrash)

@@ -94,6 +94,9 @@ func (w *worker) tellTime(n *note) error {
 // run plays the plan.
 func (w *worker) run(p *plan) error {
 	s, err := newPart(p, time.Now().Add(p.Start-monotonic()))
+	if err == nil {
+		err = s.begin()
+	}
 	if err != nil {
 		_ = w.line.send(&note{Type: noteError, Error: err.Error()})
 		return err
@@ -101,12 +104,10 @@ func (w *worker) run(p *plan) error {
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	listening.Go(w.listen)
-	if !w.pause(time.Until(s.start)) {
-		s.end()
-		return errCoordinatorGone
+	err = errCoordinatorGone
+	if w.pause(time.Until(s.start)) {
+		err = w.play(s)
 	}
-	s.begin()
-	err = w.play(s)
 	s.end()
 	if err != nil {
 		_ = w.line.rw.Close()

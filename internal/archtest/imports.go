@@ -35,10 +35,11 @@ var places = map[string]place{
 	"server/kvwatch":      {},
 	"server/internal/...": {imports: []string{"wire", "bus"}},
 
-	"loadtest":     {imports: []string{"wire"}},
-	"app":          {imports: []string{"/..."}},
-	"internal/...": {imports: []string{"internal/..."}},
-	"test/...":     {imports: []string{"/..."}},
+	"loadtest":        {imports: []string{"wire", "loadtest/..."}},
+	"loadtest/socket": {},
+	"app":             {imports: []string{"/..."}},
+	"internal/...":    {imports: []string{"internal/..."}},
+	"test/...":        {imports: []string{"/..."}},
 }
 
 // library is where a third-party module may be imported.
@@ -66,7 +67,7 @@ var libraries = map[string]library{
 	"github.com/spf13/pflag":                  {homes: []string{"app"}},
 	"github.com/knadh/koanf":                  {homes: []string{"app"}},
 	"github.com/agnivade/levenshtein":         {homes: []string{"app"}},
-	"github.com/coder/websocket":              {homes: []string{"fanout", "server", "loadtest"}, tests: []string{"web"}},
+	"github.com/coder/websocket":              {homes: []string{"fanout", "server", "loadtest", "loadtest/socket"}, tests: []string{"web"}},
 	"github.com/golang-jwt/jwt":               {homes: []string{"server", "loadtest"}},
 	"github.com/HdrHistogram/hdrhistogram-go": {homes: []string{"loadtest"}},
 	"github.com/chromedp":                     {homes: []string{"internal/..."}, tests: []string{"web"}},

@@ -27,12 +27,25 @@ func newSwarm() *cobra.Command {
 		Short: "Let bots play, and judge whether everybody saw the same",
 		Long: `Lets bots join rooms, bet, cash out and reconnect, and judges what they saw:
 whether every bot saw an identical sequence without a gap, whether each command had
-exactly one answer, and how long answers took. The exit code is 1 if a check failed.`,
+exactly one answer, and how long answers took. The exit code is 1 if a check failed.
+
+More bots than one process may open files for are shared out to several processes, also
+of other machines (tickcast swarm worker --help).
+
+Scenarios (--scenario) are flags that stand unless they are given:
+
+` + scenarioTable(),
 		Example: `  tickcast swarm --bots 1000 --duration 30s
+  tickcast swarm --scenario slow --bots 5000 --html report.html
   tickcast swarm --url ws://a:8080 --url ws://b:8080 --room lobby,derby --json report.json`,
 		GroupID: "tools",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.Scenario != "" {
+				if err := applyScenario(cmd.Flags(), c.Scenario); err != nil {
+					return err
+				}
+			}
 			for i, u := range c.URLs {
 				c.URLs[i] = socketURL(u)
 			}
@@ -75,9 +88,15 @@ exactly one answer, and how long answers took. The exit code is 1 if a check fai
 	f.StringVar(&files.tokens, "token-file", "", "file of tokens, one a line")
 	f.StringVar(&files.secret, "jwt-secret-file", "", "file of the key with which tokens are signed, instead of guests")
 	f.StringSliceVar(&c.Sources, "source", nil, "local addresses or networks to connect from, in turn")
+	f.StringVar(&c.Scenario, "scenario", "", "kind of run: "+strings.Join(scenarioNames(), ", "))
+	f.IntVar(&c.DialsAtOnce, "dials-at-once", 0, "handshakes under way at most (default 128)")
 	f.StringVar(&c.JSONFile, "json", "", "file to write the report to, as JSON")
 	fleet.add(f)
 	addBehaviourFlags(f, &c.Behaviour)
+	f.BoolVar(&c.Kill.Expected, "expect-kill", false, "fail if no gateway was lost")
+	f.IntVar(&c.Kill.PID, "kill-pid", 0, "process of a gateway to kill")
+	f.StringVar(&c.Kill.Command, "kill-command", "", "command for the shell that kills a gateway")
+	f.DurationVar(&c.Kill.After, "kill-after", 0, "when, since the start (default half of the duration)")
 	addThresholdFlags(f, &c.Thresholds)
 	cmd.AddCommand(newSwarmWorker())
 	return cmd
@@ -93,6 +112,11 @@ func addBehaviourFlags(f *pflag.FlagSet, b *loadtest.Behaviour) {
 	f.Float64Var(&b.TapRate, "tap-rate", 5, "taps of a bot in a race, per second")
 	f.Float64Var(&b.ChatRate, "chat-rate", 0, "chat lines of a bot per minute")
 	f.DurationVar(&b.ReconnectEvery, "reconnect-every", 0, "mean time between reconnects of a bot (default 30s; negative: never)")
+	f.DurationVar(&b.OutageEvery, "outage-every", 0, "how often a bot loses the network; 0: never")
+	f.DurationVar(&b.Outage, "outage", 0, "for how long")
+	f.Float64Var(&b.Stuck, "stuck", 0, "share of bots that watch and stop reading")
+	f.Float64Var(&b.Crawl, "crawl", 0, "share of bots that watch and read a tenth of what the others get")
+	f.BoolVar(&b.Idle, "idle", false, "nothing needs to happen in the rooms; every connection must last")
 	f.Float64Var(&b.MakeBeforeBreak, "make-before-break", 0.3, "share of reconnects that open the new connection first")
 }
 
@@ -115,6 +139,10 @@ func addThresholdFlags(f *pflag.FlagSet, t *loadtest.Thresholds) {
 	f.DurationVar(&t.SpreadP99, "max-spread-p99", 0, "fail if an update reaches a bot later than the first one by more (p99)")
 	f.DurationVar(&t.JoinP99, "max-join-p99", 0, "fail if joining takes longer (p99)")
 	f.DurationVar(&t.ReconnectP99, "max-reconnect-p99", 0, "fail if reconnecting takes longer (p99)")
+	f.DurationVar(&t.ReplayP99, "max-replay-p99", 0, "fail if what was missed comes later, counted from the first bot (p99)")
+	f.DurationVar(&t.DeliveryP99, "max-delivery-p99", 0, "fail if updates and ticks come later behind game time, over the least seen (p99)")
+	f.IntVar(&t.Degraded, "max-degraded", 0, "sequences that may be degraded for slowness; 0: any number; negative: none")
+	f.IntVar(&t.TicksMissed, "max-missed-ticks", 0, "ticks that may be missed; 0: any number; negative: none")
 }
 
 // defaultRooms are those that a fresh deployment has for the game, or its first one.

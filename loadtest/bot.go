@@ -40,12 +40,18 @@ type bot struct {
 	keys      uint64        // guarded by mu; command keys
 	chat      chatLine      // guarded by mu
 	breaks    bool          // guarded by mu; voluntary reconnects are scheduled
+	outages   bool          // guarded by mu; outages are scheduled
+	lostURL   string        // guarded by mu; gateway that was lost last, or could not be reached
+	slow      slowness      // static
+	lastPing  uint64        // guarded by mu; id of the ping in the end, 0 before
+	pingAt    time.Duration // guarded by mu; when it was sent
+	ponged    bool          // guarded by mu; it was answered
 	after     []func()      // guarded by mu; run by do when mu is released
 }
 
 func newBot(s *swarm, n int) *bot {
 	b := &bot{
-		s: s, n: n, returning: -1,
+		s: s, n: n, returning: -1, slow: s.cfg.slownessOf(n),
 		rng:   rand.New(rand.NewPCG(s.cfg.Seed, uint64(n))),
 		cmds:  commands{check: s.check, bot: n},
 		books: books{check: s.check, bot: n},
@@ -119,8 +125,8 @@ func (b *bot) connect(ctx context.Context, began time.Duration) (*link, error) {
 	b.mu.Lock()
 	token, first := b.token, b.link == nil && b.returning < 0
 	url := b.s.cfg.URLs[b.n%len(b.s.cfg.URLs)]
-	if !first {
-		url = b.s.cfg.URLs[b.rng.IntN(len(b.s.cfg.URLs))]
+	if !first || url == b.lostURL {
+		url = b.otherURL()
 	}
 	b.mu.Unlock()
 	if token == "" {
@@ -132,6 +138,7 @@ func (b *bot) connect(ctx context.Context, began time.Duration) (*link, error) {
 	}
 	conn, err := b.s.dialer.dial(ctx, b.n, url)
 	if err != nil {
+		b.do(func() { b.lostURL = url })
 		return nil, err
 	}
 	l := &link{
@@ -139,9 +146,20 @@ func (b *bot) connect(ctx context.Context, began time.Duration) (*link, error) {
 		meter: b.s.meters[b.n%len(b.s.meters)],
 	}
 	for i, st := range b.seats {
-		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: url, room: st.room, meter: l.meter}
+		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: url, room: st.room, meter: l.meter, slow: b.slow != readsAll}
 	}
 	return l, nil
+}
+
+// otherURL draws a gateway, not the one that was lost if there is another. mu is
+// held.
+func (b *bot) otherURL() string {
+	urls := b.s.cfg.URLs
+	i := b.rng.IntN(len(urls))
+	if urls[i] == b.lostURL {
+		i = (i + 1 + b.rng.IntN(max(1, len(urls)-1))) % len(urls)
+	}
+	return urls[i]
 }
 
 // onDialed takes a fresh connection into use and says hello. It refuses it when
@@ -207,6 +225,10 @@ func (b *bot) onEnd(l *link, err error) {
 	}
 	code := websocket.CloseStatus(err)
 	b.s.check.count(closeName(code), 1)
+	b.lostURL = l.url
+	if b.s.cfg.Behaviour.Idle {
+		b.fail(l, checkIdle, "ended: %v", err)
+	}
 	if !mayReturn(code) {
 		b.dead = true
 		b.fail(l, checkProtocol, "was closed for good: %v", err)
@@ -256,7 +278,7 @@ func (b *bot) scheduleBreak(now time.Duration) {
 		if b.rng.Float64() < b.s.cfg.Behaviour.MakeBeforeBreak {
 			b.move(at)
 		} else {
-			b.breakOff(at)
+			b.breakOff(at, at+between(b.rng, 20*time.Millisecond, time.Second))
 		}
 		b.scheduleBreak(at)
 	})
@@ -271,9 +293,31 @@ func (b *bot) move(at time.Duration) {
 	b.later(func() { b.dial(at, true) })
 }
 
+// scheduleOutages plans when the bot loses the network: the first time at random, so
+// that bots do not act as one. mu is held.
+func (b *bot) scheduleOutages(now time.Duration) {
+	if every := b.s.cfg.Behaviour.OutageEvery; every > 0 && !b.outages {
+		b.outages = true
+		b.at(now+between(b.rng, 0, every), b.outage)
+	}
+}
+
+// outage loses the network for some time. The next one counts from when this one was
+// meant to begin.
+func (b *bot) outage(at time.Duration) {
+	if b.stopped || b.dead {
+		return
+	}
+	if b.link != nil && b.next == nil && b.link.complete() {
+		b.s.check.count(countOutages, 1)
+		b.breakOff(at, at+b.s.cfg.Behaviour.Outage)
+	}
+	b.at(at+b.s.cfg.Behaviour.OutageEvery, b.outage)
+}
+
 // breakOff loses the connection without a word, as a phone does, and comes back
-// soon. mu is held.
-func (b *bot) breakOff(at time.Duration) {
+// at a time. mu is held.
+func (b *bot) breakOff(at, back time.Duration) {
 	l := b.link
 	if l == nil {
 		return
@@ -281,7 +325,6 @@ func (b *bot) breakOff(at time.Duration) {
 	b.s.check.count(countBreaks, 1)
 	l.retired, b.link, b.away = true, nil, true
 	b.cmds.drop()
-	back := at + between(b.rng, 20*time.Millisecond, time.Second)
 	b.returning = back
 	b.later(func() { l.conn.CloseNow() })
 	b.at(back, func(at time.Duration) {
@@ -296,7 +339,7 @@ func (b *bot) resume(l *link, now time.Duration) {
 	l.broken = true
 	switch {
 	case b.link == l && !l.retired:
-		b.breakOff(now)
+		b.breakOff(now, now+between(b.rng, 20*time.Millisecond, time.Second))
 	case b.next == l:
 		l.retired, b.next = true, nil
 		b.later(func() { l.conn.CloseNow() })
@@ -324,10 +367,30 @@ func (b *bot) promote(l *link) {
 // stop ends the bot's own actions; bets that fly are brought home. mu is held.
 func (b *bot) stop(now time.Duration) {
 	b.stopped = true
+	b.speedUp()
+	b.pingLast(now)
 	for _, st := range b.seats {
 		if st.table != nil {
 			st.table.stop(now)
 		}
+	}
+}
+
+// pingLast asks for a sign of life of an idle connection (P6.2). mu is held.
+func (b *bot) pingLast(now time.Duration) {
+	if l := b.link; b.s.cfg.Behaviour.Idle && l != nil && l.welcomed {
+		b.ids++
+		b.lastPing = b.ids
+		b.write(l, &wire.ClientMessage{Type: wire.TypePing, ID: b.lastPing})
+		b.pingAt = now
+	}
+}
+
+// onPong takes in the answer.
+func (b *bot) onPong(m *wire.Pong, at time.Duration) {
+	if m.ID == b.lastPing && m.ID != 0 && !b.ponged {
+		b.ponged = true
+		b.s.measure.record(latencyPing, at-b.pingAt)
 	}
 }
 
@@ -338,7 +401,7 @@ func (b *bot) settled() bool {
 	if b.dead {
 		return true
 	}
-	if b.link == nil || b.next != nil || !b.link.complete() || len(b.cmds.pending) > 0 || b.openBets() || !b.books.agrees() {
+	if b.link == nil || b.next != nil || !b.link.complete() || len(b.cmds.pending) > 0 || b.openBets() || !b.books.agrees() || b.lastPing > 0 && !b.ponged {
 		return false
 	}
 	for i := range b.link.cursors {
@@ -373,6 +436,9 @@ func (b *bot) finish(now time.Duration) {
 		b.s.check.fail(checkComplete, Example{Bot: b.n, Detail: "was not connected and joined in the end"})
 		return
 	}
+	if b.s.cfg.Behaviour.Idle && !b.ponged {
+		b.fail(b.link, checkIdle, "the last ping has no answer")
+	}
 	for i := range b.link.cursors {
 		b.link.cursors[i].finish(b.seats[i].tickMark)
 	}
@@ -393,5 +459,6 @@ func (b *bot) close() {
 const (
 	countDialFailed = "dials failed"
 	countBreaks     = "connections dropped on purpose"
+	countOutages    = "outages of the network"
 	countMoves      = "connections moved (make before break)"
 )

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/coder/websocket"
+
+	"tickcast/wire"
 )
 
 // collector puts together what all processes of a run tell: contents are compared
@@ -24,6 +27,7 @@ type collector struct {
 	totals  Totals
 	missing []string // processes that did not report, and why
 	dial    string   // first failed dial
+	kill    *killing // nil for none
 
 	clocks     string        // how the clocks of the processes were compared
 	clockError time.Duration // by how much times of different processes may be off
@@ -178,16 +182,16 @@ func (c *collector) report(end runEnd) *Report {
 	c.reportRooms(r)
 	c.checkCoverage(r)
 	c.reportLatencies(r)
+	c.checkKill()
+	for _, m := range c.missing {
+		c.check.fail(checkWorkers, Example{Bot: -1, Detail: m})
+	}
 	for _, l := range checkList() {
+		if !c.applies(checkName(l.name)) {
+			continue
+		}
 		n, examples := c.check.check(checkName(l.name))
 		r.Checks = append(r.Checks, Check{Name: l.name, What: l.what, Passed: n == 0, Failures: n, Examples: examples})
-	}
-	if len(c.parts) > 1 {
-		check := Check{Name: "workers", What: "every process of the swarm reported", Passed: len(c.missing) == 0, Failures: uint64(len(c.missing))}
-		for _, m := range c.missing[:min(maxExamples, len(c.missing))] {
-			check.Examples = append(check.Examples, Example{Bot: -1, Detail: m})
-		}
-		r.Checks = append(r.Checks, check)
 	}
 	r.Refusals, r.Counts = c.check.split(countRefused)
 	r.checkThresholds(c.cfg.Thresholds)
@@ -196,6 +200,35 @@ func (c *collector) report(end runEnd) *Report {
 		r.Verdict = verdictFailed
 	}
 	return r
+}
+
+// applies tells whether a check is one of this run.
+func (c *collector) applies(name checkName) bool {
+	b := &c.cfg.Behaviour
+	switch name {
+	case checkSlow:
+		return b.Stuck > 0 || b.Crawl > 0
+	case checkIdle:
+		return b.Idle
+	case checkAvalanche:
+		return c.cfg.Kill.Expected || c.kill != nil
+	case checkWorkers:
+		return len(c.parts) > 1
+	}
+	return true
+}
+
+// checkKill fails a run in which a gateway should have been killed, and was not.
+// That all bots came back is for the check complete to say.
+func (c *collector) checkKill() {
+	err := c.kill.end()
+	lost := c.check.get(closeName(-1)) + c.check.get(closeName(websocket.StatusGoingAway)) + c.check.get(closeName(websocket.StatusCode(wire.CloseShutdown)))
+	switch {
+	case err != nil:
+		c.check.fail(checkAvalanche, Example{Bot: -1, Detail: err.Error()})
+	case c.applies(checkAvalanche) && lost == 0:
+		c.check.fail(checkAvalanche, Example{Bot: -1, Detail: "no connection was lost"})
+	}
 }
 
 func (c *collector) reportRooms(r *Report) {
@@ -236,6 +269,8 @@ func (c *collector) checkCoverage(r *Report) {
 		switch {
 		case seats[room] == 0:
 			detail = "has no bot; more bots than rooms are needed"
+		case updates[room] == 0 && c.cfg.Behaviour.Idle:
+			continue
 		case updates[room] == 0:
 			detail = "not one update was seen"
 		case seats[room] > 1 && compared[room] == 0:

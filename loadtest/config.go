@@ -49,6 +49,12 @@ type Config struct {
 	// more connections to one gateway need several. Empty leaves it to the kernel.
 	Sources []string `json:"sources,omitempty"`
 
+	// Scenario names what the run is meant to show, for the report.
+	Scenario string `json:"scenario,omitempty"`
+	// DialsAtOnce bounds the handshakes that are under way; 0 means 128.
+	DialsAtOnce int `json:"dials_at_once"`
+
+	Kill       Kill       `json:"kill"`
 	Fleet      Fleet      `json:"fleet"`
 	Behaviour  Behaviour  `json:"behaviour"`
 	Thresholds Thresholds `json:"thresholds"`
@@ -91,6 +97,20 @@ type Behaviour struct {
 	// connection before the first is closed; 0 means 0.3. The others lose the
 	// connection without a word.
 	MakeBeforeBreak float64 `json:"make_before_break"`
+
+	// OutageEvery is how often a bot loses the network for Outage, on a schedule of its
+	// own; 0 means never. It knows when the network is back, and returns then.
+	OutageEvery time.Duration `json:"outage_every_ns,omitempty"`
+	Outage      time.Duration `json:"outage_ns,omitempty"`
+	// Stuck is the share of bots that stop reading once they have joined their rooms,
+	// and Crawl that of bots that read a tenth of what the others get. They only watch,
+	// and are judged separately: what they miss they must be told of, and in the end,
+	// when they read again, they must have it all.
+	Stuck float64 `json:"stuck,omitempty"`
+	Crawl float64 `json:"crawl,omitempty"`
+	// Idle means that nothing needs to happen in the rooms. Instead every connection
+	// must last, and answer in the end.
+	Idle bool `json:"idle,omitempty"`
 }
 
 // Thresholds are bounds on what was measured. Each that is not zero is one more
@@ -101,9 +121,13 @@ type Thresholds struct {
 	SpreadP99    time.Duration `json:"spread_p99_ns,omitempty"`    // first bot to each bot, the same update
 	JoinP99      time.Duration `json:"join_p99_ns,omitempty"`      // join to joined
 	ReconnectP99 time.Duration `json:"reconnect_p99_ns,omitempty"` // intended return to joined again
-	// Degraded is how many sequences may be degraded for slowness (skip); negative
-	// means none.
-	Degraded int `json:"degraded,omitempty"`
+	ReplayP99    time.Duration `json:"replay_p99_ns,omitempty"`    // first bot to each bot, updates from the past
+	DeliveryP99  time.Duration `json:"delivery_p99_ns,omitempty"`  // game time to arrival, over the least seen
+	// Degraded is how many sequences may be degraded for slowness (skip), and
+	// TicksMissed how many ticks may be missing that others got, not counting bots
+	// that are slow on purpose; negative means none.
+	Degraded    int `json:"degraded,omitempty"`
+	TicksMissed int `json:"ticks_missed,omitempty"`
 }
 
 // Limits of a swarm.
@@ -122,6 +146,8 @@ func (c Config) withDefaults() Config {
 	c.Bots = orDefault(c.Bots, 100)
 	c.Duration = orDefault(c.Duration, 30*time.Second)
 	c.Settle = orDefault(c.Settle, 5*time.Second)
+	c.DialsAtOnce = orDefault(c.DialsAtOnce, 128)
+	c.Kill.After = orDefault(c.Kill.After, c.Duration/2)
 	c.Ramp = max(0, orDefault(c.Ramp, min(c.Duration/2, time.Duration(c.Bots)*time.Second/250)))
 	b := &c.Behaviour
 	for _, p := range []struct {
@@ -186,6 +212,12 @@ func (c Config) Validate() error {
 	if d.Bots < 1 || d.Bots > maxBots {
 		bad("bots: %d is not between 1 and %d", d.Bots, maxBots)
 	}
+	if d.DialsAtOnce < 1 {
+		bad("dials at once: %d are none", d.DialsAtOnce)
+	}
+	if d.Kill.Expected && len(d.URLs) < 2 {
+		bad("urls: when a gateway is killed the bots need another one to come back to")
+	}
 	if d.Duration < 0 || d.Duration > maxDuration || d.Settle < 0 || d.Ramp > d.Duration {
 		bad("duration: %s with a ramp of %s and %s to settle is not possible", d.Duration, d.Ramp, d.Settle)
 	}
@@ -196,10 +228,14 @@ func (b Behaviour) validate() error {
 	for name, p := range map[string]float64{
 		"bet": b.BetProbability, "second bet": b.SecondBetProbability, "early bet": b.EarlyBetProbability,
 		"auto": b.AutoProbability, "cancel": b.CancelProbability, "make before break": b.MakeBeforeBreak,
+		"stuck": b.Stuck, "crawl": b.Crawl,
 	} {
 		if !(p <= 1) {
 			return fmt.Errorf("behaviour: the %s probability %v is over 1", name, p)
 		}
+	}
+	if b.OutageEvery < 0 || b.Outage < 0 || b.OutageEvery > 0 && b.Outage >= b.OutageEvery || b.Stuck < 0 || b.Crawl < 0 {
+		return fmt.Errorf("behaviour: outages of %s every %s, or shares of slow bots %v and %v, are not possible", b.Outage, b.OutageEvery, b.Stuck, b.Crawl)
 	}
 	if !(b.TapRate <= 1000) || !(b.ChatRate <= 6000) {
 		return fmt.Errorf("behaviour: %v taps a second or %v chat lines a minute are more than a bot can send", b.TapRate, b.ChatRate)

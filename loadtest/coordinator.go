@@ -262,6 +262,7 @@ func (co *coordinator) listen(m *member, over <-chan struct{}) {
 // lead runs the phases of a run: act, settle, judge.
 func (co *coordinator) lead(ctx context.Context) *Report {
 	end := runEnd{started: time.Now().Add(co.start - monotonic())}
+	co.all.kill = co.cfg.Kill.plan(co.start - monotonic() + co.cfg.Kill.After)
 	end.interrupted = co.follow(ctx, co.start+co.cfg.Duration, func() bool { return co.each(func(m *member) bool { return m.ended }) })
 	end.acted = co.now()
 	co.broadcast(&note{Type: noteSettle})

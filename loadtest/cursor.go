@@ -266,11 +266,31 @@ func (c *cursor) onLeft() {
 // finish checks in the end that nothing is missing: what somebody else had when
 // the bots stopped acting, and what a tick told of then.
 func (c *cursor) finish(tickMark uint64) {
+	if c.slow {
+		c.finishSlow()
+		return
+	}
 	if c.left || c.degraded || !c.joined {
 		return
 	}
 	if want := max(c.stream.getMark(), tickMark); c.seq < want {
 		c.fail(checkComplete, c.seq, "stands at %d, but %d was out before the end", c.seq, want)
+	}
+}
+
+// finishSlow checks that a bot that was slow on purpose has it all in the end: what
+// it missed it was told of, or its sequence would have had a gap.
+func (c *cursor) finishSlow() {
+	if c.left {
+		return
+	}
+	if !c.joined {
+		c.fail(checkSlow, c.seq, "is not joined, though it reads again")
+	} else if want := c.stream.getMark(); c.seq < want {
+		c.fail(checkSlow, c.seq, "stands at %d, though it reads again and %d was out before the end", c.seq, want)
+	}
+	if !c.degraded {
+		c.check.count(countUnnoticed, 1)
 	}
 }
 
@@ -283,6 +303,7 @@ const (
 	countSkipped      = "updates skipped"
 	countDegraded     = "sequences degraded"
 	countClosed       = "rooms closed"
+	countUnnoticed    = "sequences of slow bots that are whole on their last connection"
 	countTicksMissed  = "ticks missed that others got"
 
 	// slowSuffix marks what concerns bots that are slow on purpose.

@@ -20,11 +20,14 @@ import (
 )
 
 // Bounds of connecting.
+//
+// How many handshakes may be under way is bounded by the configuration: more would
+// measure the swarm's own queue on a small machine.
 const (
 	dialTimeout = 10 * time.Second
-	// dialsAtOnce bounds handshakes that are under way: more would measure the
-	// swarm's own queue on a small machine.
-	dialsAtOnce = 128
+	// closesAtOnce bounds the connections that are being closed: each waits for the
+	// gateway's answer.
+	closesAtOnce = 128
 )
 
 // dialer makes connections and gets tokens. It is safe for concurrent use.
@@ -45,7 +48,7 @@ func newDialer(cfg *Config, run string) (*dialer, error) {
 	if len(sources) == 0 {
 		sources = []netip.Addr{{}}
 	}
-	d := &dialer{cfg: cfg, run: run, sources: sources, slots: make(chan struct{}, dialsAtOnce)}
+	d := &dialer{cfg: cfg, run: run, sources: sources, slots: make(chan struct{}, max(1, cfg.DialsAtOnce))}
 	for _, a := range sources {
 		from := net.Dialer{Timeout: dialTimeout}
 		if a.IsValid() {
@@ -83,7 +86,11 @@ func (d *dialer) dial(ctx context.Context, n int, url string) (socket.Conn, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := d.sockets.Dial(ctx, socket.Target{URL: url, From: d.sources[n%len(d.sources)], Loop: n})
+	target := socket.Target{URL: url, From: d.sources[n%len(d.sources)], Loop: n}
+	if d.cfg.slownessOf(n) != readsAll {
+		target.ReceiveBuffer = slowBuffer
+	}
+	conn, err := d.sockets.Dial(ctx, target)
 	if refused := (*socket.Refused)(nil); errors.As(err, &refused) {
 		return nil, newRefusal(refused.Status, refused.Header)
 	}

@@ -22,6 +22,12 @@ const (
 	checkFairness checkName = "fairness"
 	checkBooks    checkName = "books"
 	checkProtocol checkName = "protocol"
+
+	// Those of some runs only.
+	checkSlow      checkName = "slow"
+	checkIdle      checkName = "idle"
+	checkAvalanche checkName = "avalanche"
+	checkWorkers   checkName = "workers"
 )
 
 // checkOrderList is the order of the report, with what each check says when it
@@ -39,6 +45,10 @@ func checkList() []struct{ name, what string } {
 		{string(checkFairness), "each revealed seed fits its chain and gives the round's crash point"},
 		{string(checkBooks), "balances agreed with what the answers and rounds said, to the cent"},
 		{string(checkProtocol), "every message was well formed and expected, every close allowed"},
+		{string(checkSlow), "bots that read slowly on purpose were told what they missed, and had it all in the end"},
+		{string(checkIdle), "every idle connection lasted, and answered in the end"},
+		{string(checkAvalanche), "a gateway was lost, and every bot came back"},
+		{string(checkWorkers), "every process of the swarm reported"},
 	}
 }
 

@@ -108,6 +108,7 @@ const (
 	latencyReplay    = "replay"                 // like spread, updates that a joined brought from the past
 	latencySlow      = "spread" + slowSuffix
 	latencyChat      = "chat" // own line to its echo
+	latencyPing      = "ping" // an idle bot's last ping to its answer
 )
 
 func (m *measure) record(name string, d time.Duration) {

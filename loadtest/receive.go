@@ -113,7 +113,9 @@ func (b *bot) dispatch(l *link, h head, raw []byte, at time.Duration) {
 		handle(b, l, raw, func(m *wire.Retry) {
 			l.retryAfter = time.Duration(min(max(m.AfterMS, 0), 600_000)) * time.Millisecond
 		})
-	case wire.TypePresence, wire.TypePong:
+	case wire.TypePong:
+		handle(b, l, raw, func(m *wire.Pong) { b.onPong(m, at) })
+	case wire.TypePresence:
 	default:
 		b.fail(l, checkProtocol, "a message of unknown type %.40q", h.kind)
 	}
@@ -226,7 +228,9 @@ func (b *bot) onJoined(l *link, m *wire.Joined, at time.Duration) {
 		b.s.measure.record(latencyReconnect, at-b.returning)
 		b.returning, b.away = -1, false
 	}
+	b.slowDown(l, at)
 	b.scheduleBreak(at)
+	b.scheduleOutages(at)
 	b.scheduleChat(at)
 }
 

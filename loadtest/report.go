@@ -115,6 +115,8 @@ func (r *Report) checkThresholds(t Thresholds) {
 		{"spread p99", t.SpreadP99, []string{latencySpread}},
 		{"join p99", t.JoinP99, []string{latencyJoin}},
 		{"reconnect p99", t.ReconnectP99, []string{latencyReconnect}},
+		{"replay p99", t.ReplayP99, []string{latencyReplay}},
+		{"delivery p99", t.DeliveryP99, []string{latencyDelivery}},
 	} {
 		if c.bound <= 0 {
 			continue
@@ -137,12 +139,20 @@ func (r *Report) checkThresholds(t Thresholds) {
 		check.Passed = check.Failures == 0
 		r.Checks = append(r.Checks, check)
 	}
-	if t.Degraded == 0 {
+	r.checkCount("degraded", t.Degraded, countDegraded)
+	r.checkCount("missed ticks", t.TicksMissed, countTicksMissed)
+}
+
+// checkCount adds a check of how often something happened; 0 is no bound, and a
+// negative one means never.
+func (r *Report) checkCount(name string, bound int, of string) {
+	if bound == 0 {
 		return
 	}
-	check := Check{Name: "degraded", What: fmt.Sprintf("at most %d sequences were degraded for slowness", max(0, t.Degraded))}
-	if n := r.Counts[countDegraded]; n > uint64(max(0, t.Degraded)) {
-		check.Failures, check.Examples = n, []Example{{Bot: -1, Detail: fmt.Sprintf("%d sequences were degraded", n)}}
+	most := uint64(max(0, bound))
+	check := Check{Name: name, What: fmt.Sprintf("%s: at most %d", of, most)}
+	if n := r.Counts[of]; n > most {
+		check.Failures, check.Examples = n, []Example{{Bot: -1, Detail: fmt.Sprintf("%s: %d", of, n)}}
 	}
 	check.Passed = check.Failures == 0
 	r.Checks = append(r.Checks, check)

@@ -77,7 +77,7 @@ func (st *seat) onSnapshot(l *link, m *wire.Joined, at time.Duration) {
 	if want := st.bot.s.cfg.Game; want != "" && v.Game != want {
 		st.bot.fail(l, checkJoined, "room %s plays %q, not %q", st.room, v.Game, want)
 	}
-	if st.table == nil {
+	if st.table == nil && st.bot.slow == readsAll {
 		switch v.Game {
 		case gameCrash:
 			st.table = &crashTable{seat: st, bets: map[betPlace]*bet{}}

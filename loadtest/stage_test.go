@@ -23,6 +23,7 @@ import (
 type stage struct {
 	t      testing.TB
 	urls   []string
+	kill   func(gateway int) // as a process dies
 	secret []byte
 
 	mu       sync.Mutex
@@ -65,11 +66,23 @@ func newStage(t testing.TB, gateways int, rooms map[string]string) *stage {
 			}
 		}
 	})
+	var servers []*httptest.Server
+	st.kill = func(i int) {
+		_ = servers[i].Listener.Close()
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		for c := range st.conns {
+			if c.gateway == "gw"+strconv.Itoa(i) {
+				c.cut()
+			}
+		}
+	}
 	for i := range gateways {
 		mux := http.NewServeMux()
 		mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) { st.serve(w, r, "gw"+strconv.Itoa(i)) })
 		mux.HandleFunc("POST /api/guest", st.guest)
 		srv := httptest.NewServer(mux)
+		servers = append(servers, srv)
 		st.urls = append(st.urls, "ws"+strings.TrimPrefix(srv.URL, "http")+"/ws")
 		t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	}
@@ -119,6 +132,8 @@ func (st *stage) tell(player string, m any) {
 type stageConn struct {
 	player  string
 	session string
+	gateway string
+	cut     func() // loses the connection
 	rooms   map[string]bool
 	out     chan []byte
 }
@@ -139,7 +154,7 @@ func (st *stage) serve(w http.ResponseWriter, r *http.Request, gateway string) {
 	defer conn.CloseNow()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	c := &stageConn{rooms: map[string]bool{}, out: make(chan []byte, 4096)}
+	c := &stageConn{gateway: gateway, cut: cancel, rooms: map[string]bool{}, out: make(chan []byte, 4096)}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -183,6 +198,8 @@ func (st *stage) handle(c *stageConn, m *wire.ClientMessage, gateway string) {
 		st.join(c, m)
 	case wire.TypeCmd:
 		st.command(c, m)
+	case wire.TypePing:
+		c.send(mustJSON(wire.Pong{Type: wire.TypePong, ID: m.ID}))
 	case wire.TypeChat:
 		st.ids++
 		line := mustJSON(wire.ChatLine{Type: wire.TypeChat, Room: m.Room, ID: uint64(st.ids), Player: c.player, Text: m.Text})

@@ -61,9 +61,10 @@ func newStageRoom(st *stage, id, game string) *stageRoom {
 		r.seeds = append([]string{hex.EncodeToString(seed[:])}, r.seeds...)
 		seed = sha256.Sum256(seed[:])
 	}
-	if game == gameRace {
+	switch game {
+	case gameRace:
 		r.enter("gathering", 200*time.Millisecond)
-	} else {
+	case gameCrash:
 		r.enter(phaseBetting, 250*time.Millisecond)
 	}
 	return r
@@ -109,9 +110,10 @@ func (r *stageRoom) enter(phase string, length time.Duration) {
 // advance lets time pass.
 func (r *stageRoom) advance(d time.Duration) {
 	r.now += d
-	if r.game == gameRace {
+	switch r.game {
+	case gameRace:
 		r.advanceRace()
-	} else {
+	case gameCrash:
 		r.advanceCrash()
 	}
 	r.cut()

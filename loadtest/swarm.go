@@ -130,6 +130,7 @@ func (s *swarm) play(ctx context.Context, progress io.Writer) (*Report, error) {
 	if err := s.begin(); err != nil {
 		return nil, err
 	}
+	all.kill = s.cfg.Kill.plan(s.cfg.Kill.After)
 	interrupted := s.act(ctx, s.cfg.Duration, tell)
 	acted := s.now()
 	s.settle(s.stopActing(), tell)
@@ -252,7 +253,7 @@ func (s *swarm) end() {
 func (s *swarm) closeAll() {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	slots := make(chan struct{}, dialsAtOnce)
+	slots := make(chan struct{}, closesAtOnce)
 	for _, b := range s.bots {
 		slots <- struct{}{}
 		wg.Go(func() {

@@ -75,6 +75,18 @@ Scenarios (--scenario) are flags that stand unless they are given:
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
+	addRunFlags(f, &c)
+	f.StringVar(&files.tokens, "token-file", "", "file of tokens, one a line")
+	f.StringVar(&files.secret, "jwt-secret-file", "", "file of the key with which tokens are signed, instead of guests")
+	fleet.add(f)
+	addBehaviourFlags(f, &c.Behaviour)
+	addThresholdFlags(f, &c.Thresholds)
+	cmd.AddCommand(newSwarmWorker())
+	return cmd
+}
+
+// addRunFlags adds the flags that say what to do, where, and what to write.
+func addRunFlags(f *pflag.FlagSet, c *loadtest.Config) {
 	f.StringSliceVar(&c.URLs, "url", []string{"ws://127.0.0.1:8080/ws"}, "WebSocket addresses of gateways; bots are spread over them")
 	f.StringSliceVar(&c.Rooms, "room", nil, "rooms to join; bots are spread over them (default lobby, or derby for --game race)")
 	f.IntVar(&c.RoomsPerBot, "rooms-per-bot", 1, "rooms that each bot joins")
@@ -85,21 +97,15 @@ Scenarios (--scenario) are flags that stand unless they are given:
 	f.DurationVar(&c.Settle, "settle", 0, "longest wait for what is still owed at the end (default 5s)")
 	f.Uint64Var(&c.Seed, "seed", 0, "seed of the bots' decisions")
 	f.StringArrayVar(&c.Tokens, "token", nil, "players' tokens, given to the bots in turn; none: guests")
-	f.StringVar(&files.tokens, "token-file", "", "file of tokens, one a line")
-	f.StringVar(&files.secret, "jwt-secret-file", "", "file of the key with which tokens are signed, instead of guests")
 	f.StringSliceVar(&c.Sources, "source", nil, "local addresses or networks to connect from, in turn")
 	f.StringVar(&c.Scenario, "scenario", "", "kind of run: "+strings.Join(scenarioNames(), ", "))
 	f.IntVar(&c.DialsAtOnce, "dials-at-once", 0, "handshakes under way at most (default 128)")
 	f.StringVar(&c.JSONFile, "json", "", "file to write the report to, as JSON")
-	fleet.add(f)
-	addBehaviourFlags(f, &c.Behaviour)
+	f.StringVar(&c.HTMLFile, "html", "", "file to write the report to, as a page that needs no network")
 	f.BoolVar(&c.Kill.Expected, "expect-kill", false, "fail if no gateway was lost")
 	f.IntVar(&c.Kill.PID, "kill-pid", 0, "process of a gateway to kill")
 	f.StringVar(&c.Kill.Command, "kill-command", "", "command for the shell that kills a gateway")
 	f.DurationVar(&c.Kill.After, "kill-after", 0, "when, since the start (default half of the duration)")
-	addThresholdFlags(f, &c.Thresholds)
-	cmd.AddCommand(newSwarmWorker())
-	return cmd
 }
 
 func addBehaviourFlags(f *pflag.FlagSet, b *loadtest.Behaviour) {

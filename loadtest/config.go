@@ -62,8 +62,10 @@ type Config struct {
 	// plain gives every connection a goroutine, as on systems without epoll; for tests.
 	plain bool
 
-	// JSONFile is where the report is written as JSON; empty means nowhere.
+	// JSONFile is where the report is written as JSON, and HTMLFile as a page for
+	// people; empty means nowhere.
 	JSONFile string `json:"-"`
+	HTMLFile string `json:"-"`
 }
 
 // Behaviour is how the bots of a swarm play.

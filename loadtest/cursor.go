@@ -235,7 +235,7 @@ func (c *cursor) countTick(f *tickFrame, at time.Duration) {
 	}
 	c.ticks = max(c.ticks, f.number)
 	if !c.slow {
-		c.meter.sawTick(at - time.Duration(f.head.t*1000+c.stream.base.Load()))
+		c.meter.sawTick(at - time.Duration(f.head.t*1000+c.stream.tickBase.Load()))
 	}
 }
 

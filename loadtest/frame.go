@@ -92,9 +92,9 @@ func (s *stream) meetTick(h head, raw []byte, at time.Duration) *tickFrame {
 		return nil
 	}
 	if h.epoch > s.epoch {
-		s.epoch, s.schedule = h.epoch, schedule{}
+		s.epoch, s.schedule, s.ticking = h.epoch, schedule{}, schedule{}
 	}
-	s.base.Store(s.schedule.see(h.t, at))
+	s.tickBase.Store(s.ticking.see(h.t, at))
 	h.kind, h.room = nil, nil
 	f := &tickFrame{head: h, number: n + 1, at: int64(at), raw: bytes.Clone(raw)}
 	s.ticks[f.number%recentTicks].Store(f)

@@ -81,7 +81,8 @@ func summarise(name string, h *hdrhistogram.Histogram) Latency {
 // values can tell.
 func curveQuantiles(count int64) []float64 {
 	var out []float64
-	for left := 1.0; left*float64(count) >= 1; left *= 0.8409 { // the fourth root of a half
+	const step = 0.8409 // the fourth root of a half
+	for left := step; left*float64(count) >= 1; left *= step {
 		out = append(out, 100*(1-left))
 	}
 	return out

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -92,14 +93,28 @@ const (
 
 // writeFiles writes the report to the files that the configuration names.
 func (r *Report) writeFiles(c Config) error {
-	if c.JSONFile == "" {
-		return nil
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{c.JSONFile, r.writeJSON}, {c.HTMLFile, r.WriteHTML}} {
+		if f.name == "" {
+			continue
+		}
+		var b bytes.Buffer
+		if err := f.write(&b); err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.name, b.Bytes(), 0o644); err != nil {
+			return err
+		}
 	}
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(c.JSONFile, append(b, '\n'), 0o644)
+	return nil
+}
+
+func (r *Report) writeJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
 }
 
 // checkThresholds adds a check for each bound that is set. A bound on something

@@ -61,3 +61,37 @@ func TestReportForPeople(t *testing.T) {
 		}
 	}
 }
+
+// TestPageForPeople shows that the page is one file that needs no network, says the
+// verdict without JavaScript, and that nothing of a report is taken for markup.
+func TestPageForPeople(t *testing.T) {
+	r := &Report{
+		Acted: 30 * time.Second, Config: Config{Bots: 12_000, Scenario: "slow", URLs: []string{"ws://a/ws"}, Rooms: []string{"lobby"}},
+		Verdict: verdictFailed,
+		Checks:  []Check{{Name: "content", What: "same bytes", Failures: 3, Examples: []Example{{Bot: 4, Detail: "</script><b>differs"}}}},
+		Latencies: []Latency{{
+			Name: "join</script>", Count: 12, P99: 1500 * time.Microsecond, Curve: []Quantile{{50, time.Millisecond}, {99, 1500 * time.Microsecond}},
+		}},
+		Series: []Point{{At: 1, Width: 1, Messages: 77}},
+	}
+	var b strings.Builder
+	if err := r.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	for _, want := range []string{
+		"Swarm of 12\u202f000 bots", ">slow<", "FAILED", "same bytes", "1.50 ms", `"messages_per_s":77`, "uPlot=function", "Leon Sorokin",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	for _, never := range []string{"</script><b>", "join</script>", "src=", "<link", "ZgotmplZ", "url("} {
+		if strings.Contains(page, never) {
+			t.Errorf("the page has %q", never)
+		}
+	}
+	if n := strings.Count(page, "</script>"); n != 3 {
+		t.Errorf("%d scripts", n)
+	}
+}

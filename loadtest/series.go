@@ -70,23 +70,35 @@ func newSeries(workers int) *series {
 	return &series{workers: workers, before: make([]sample, workers), width: 1}
 }
 
-// add takes in the sample of one process.
+// add takes in the sample of one process. What it tells of several seconds is spread
+// over them.
 func (s *series) add(worker int, in *sample) {
-	sl := s.slot(int((in.At + time.Second/2) / time.Second))
-	p, b := &sl.sum, &s.before[worker]
-	p.Messages += float64(in.Messages - b.Messages)
-	p.Bytes += float64(in.Bytes - b.Bytes)
-	p.Commands += float64(in.Commands - b.Commands)
-	p.Skips += float64(in.Ladder.Skips - b.Ladder.Skips)
-	p.Skipped += float64(in.Ladder.Skipped - b.Ladder.Skipped)
-	p.Degraded += float64(in.Ladder.Degraded - b.Ladder.Degraded)
-	p.Closed += float64(in.Ladder.Closed - b.Ladder.Closed)
-	mergeInto(&sl.spread, in.Spread.Histogram)
-	mergeInto(&sl.delivery, in.Delivery.Histogram)
-	sl.gauges[worker] = gauge{true, in.Connected, in.Joined}
+	b := &s.before[worker]
+	now := secondOf(in.At)
+	first := min(now, secondOf(b.At)+1)
+	share := 1 / float64(now-first+1)
+	for second := first; second <= now; second++ {
+		sl := s.slot(second)
+		p := &sl.sum
+		p.Messages += share * float64(in.Messages-b.Messages)
+		p.Bytes += share * float64(in.Bytes-b.Bytes)
+		p.Commands += share * float64(in.Commands-b.Commands)
+		p.Skips += share * float64(in.Ladder.Skips-b.Ladder.Skips)
+		p.Skipped += share * float64(in.Ladder.Skipped-b.Ladder.Skipped)
+		p.Degraded += share * float64(in.Ladder.Degraded-b.Ladder.Degraded)
+		p.Closed += share * float64(in.Ladder.Closed-b.Ladder.Closed)
+		sl.gauges[worker] = gauge{true, in.Connected, in.Joined}
+		if second == now {
+			mergeInto(&sl.spread, in.Spread.Histogram)
+			mergeInto(&sl.delivery, in.Delivery.Histogram)
+		}
+	}
 	*b = *in
 	b.Updates, b.Spread, b.Delivery = nil, histogram{}, histogram{}
 }
+
+// secondOf is the second of the run that ends nearest to a time.
+func secondOf(at time.Duration) int { return int((at + time.Second/2) / time.Second) }
 
 // slot finds a second, the oldest open one if it is older.
 func (s *series) slot(second int) *slot {

@@ -22,7 +22,8 @@ type stream struct {
 	recent     [recentFrames]atomic.Pointer[frame] // position seq modulo its length; replaced under mu
 	ticks      [recentTicks]atomic.Pointer[tickFrame]
 	newestTick atomic.Uint64
-	base       atomic.Int64  // what the schedule of game time says; see lateness
+	base       atomic.Int64  // what the schedule of updates says; see lateness
+	tickBase   atomic.Int64  // and that of ticks, which are stamped at another moment
 	equal      atomic.Uint64 // sightings that were compared without the lock
 
 	mu        sync.Mutex
@@ -35,7 +36,8 @@ type stream struct {
 	mark      uint64          // guarded by mu; newest when the bots stopped acting
 	rounds    rounds          // guarded by mu
 	epoch     uint64          // guarded by mu; of the newest tick
-	schedule  schedule        // guarded by mu
+	schedule  schedule        // guarded by mu; of updates
+	ticking   schedule        // guarded by mu; of ticks
 	done      []updateSummary // guarded by mu; updates that are no longer recent, for the collector
 }
 

@@ -18,17 +18,19 @@ import (
 // workers act on it, one at a time under mu; nothing is written to a socket
 // while mu is held (see do).
 type bot struct {
+	mu    sync.Mutex
+	seats []*seat  // the slice is static, seats are guarded by mu
+	after []func() // guarded by mu; run by do when mu is released
+
 	s *swarm // static
 	n int    // static
 
-	mu        sync.Mutex
 	rng       *rand.Rand    // guarded by mu
 	player    string        // guarded by mu; from welcome
 	token     string        // guarded by mu
 	session   string        // guarded by mu; to go on with after a reconnect
 	link      *link         // guarded by mu; the connection in use, nil while there is none
 	next      *link         // guarded by mu; the connection that will follow it, or nil
-	seats     []*seat       // the slice is static, seats are guarded by mu
 	cmds      commands      // guarded by mu
 	books     books         // guarded by mu
 	failures  int           // guarded by mu; connections in a row that did not last
@@ -46,7 +48,6 @@ type bot struct {
 	lastPing  uint64        // guarded by mu; id of the ping in the end, 0 before
 	pingAt    time.Duration // guarded by mu; when it was sent
 	ponged    bool          // guarded by mu; it was answered
-	after     []func()      // guarded by mu; run by do when mu is released
 }
 
 func newBot(s *swarm, n int) *bot {

@@ -13,25 +13,26 @@ import (
 // docs/protocol.md, section 3. It is owned by its bot and used under the bot's
 // lock; times are arguments.
 type cursor struct {
-	check  *checker
-	bot    int
-	source string // the gateway, for examples
-	room   string
-	meter  *meter
-	slow   bool // the bot reads slowly on purpose
+	// What every update and tick needs stands first, near each other in memory.
+	stream  *stream // set while joined
+	meter   *meter
+	seq     uint64 // last update received, or the position joined at
+	live    uint64 // updates up to here were out when the room was joined
+	updateT int64  // game time of the last update of this join
+	joined  bool
+	slow    bool   // the bot reads slowly on purpose
+	tickT   int64  // game time of the last tick of this join
+	tickSeq uint64 // newest update that a tick told of
+	ticks   uint64 // number of the last tick, 0 before the first of this join
+	epoch   uint64
 
+	check   *checker
+	bot     int
+	source  string // the gateway, for examples
+	room    string
 	asked   *wire.Position // position given in the join, nil for none
 	joinID  uint64         // id of the join that waits for its answer, 0 for none
 	askedAt time.Duration  // when that join was sent
-	joined  bool
-	stream  *stream // set while joined
-	live    uint64  // updates up to here were out when the room was joined
-	seq     uint64  // last update received, or the position joined at
-	updateT int64   // game time of the last update of this join
-	tickT   int64   // game time of the last tick of this join
-	tickSeq uint64  // newest update that a tick told of
-	ticks   uint64  // number of the last tick, 0 before the first of this join
-	epoch   uint64
 
 	skipTo   uint64 // a skip was announced up to here; 0 for none
 	degraded bool   // a skip ever happened: what came is no gap-free sequence
@@ -137,6 +138,7 @@ func (c *cursor) quickTick(raw []byte, at time.Duration) *tickFrame {
 	}
 	f := c.stream.tick(raw)
 	if f != nil {
+		c.meter.received(len(raw))
 		c.onTick(f.head)
 		c.countTick(f, at)
 	}

@@ -11,18 +11,19 @@ import (
 // link is one connection of a bot. A bot has one, and for a moment a second one
 // while it moves (make before break). It implements socket.Handler.
 type link struct {
-	bot     *bot          // static
-	conn    socket.Conn   // static
-	url     string        // static
-	began   time.Duration // static; when the connection was meant to be made
-	meter   *meter        // static
-	cursors []cursor      // one per seat of the bot; guarded by bot.mu
+	// What every message needs stands first, so that it is near each other in memory.
+	bot     *bot     // static
+	meter   *meter   // static
+	cursors []cursor // one per seat of the bot; guarded by bot.mu
+	broken  bool     // guarded by bot.mu; its sequence had a gap, and nothing more is read
 
-	gateway    string        // guarded by bot.mu; from welcome
 	welcomed   bool          // guarded by bot.mu
-	joinedAt   time.Duration // guarded by bot.mu; when the last room was joined, 0 before
 	retired    bool          // guarded by bot.mu; the bot closes it on purpose
-	broken     bool          // guarded by bot.mu; its sequence had a gap, and nothing more is read
+	conn       socket.Conn   // static
+	url        string        // static
+	began      time.Duration // static; when the connection was meant to be made
+	gateway    string        // guarded by bot.mu; from welcome
+	joinedAt   time.Duration // guarded by bot.mu; when the last room was joined, 0 before
 	retryAfter time.Duration // guarded by bot.mu; what a retry message said
 }
 
@@ -31,10 +32,13 @@ func (l *link) send(payload []byte) { _ = l.conn.Send(payload) }
 
 // Message takes in a message from the gateway.
 func (l *link) Message(payload []byte, text bool, at time.Duration) {
-	l.meter.received(len(payload))
-	if text {
+	switch {
+	case text && l.bot.quick(l, payload, at):
+	case text:
+		l.meter.received(len(payload))
 		l.bot.receive(l, payload, at)
-	} else {
+	default:
+		l.meter.received(len(payload))
 		l.bot.fail(l, checkProtocol, "a binary message of %d bytes", len(payload))
 	}
 }

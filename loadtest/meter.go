@@ -82,11 +82,16 @@ type lateness struct {
 	delivery time.Duration // behind the schedule of game time
 	live     bool          // not brought from the past by a joined
 	slow     bool          // the bot is slow on purpose
+	bytes    int           // of the message, to be counted as well; 0 if it was
 }
 
 func (m *meter) saw(l lateness) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if l.bytes > 0 {
+		m.frames++
+		m.bytes += uint64(l.bytes)
+	}
 	switch {
 	case l.slow && l.live:
 		recordInto(&m.second.slow, l.spread)

@@ -17,9 +17,6 @@ type chatLine struct {
 
 // receive handles one message from a gateway. raw is valid during the call only.
 func (b *bot) receive(l *link, raw []byte, at time.Duration) {
-	if b.quick(l, raw, at) {
-		return
-	}
 	h, err := readHead(raw)
 	if err != nil {
 		b.fail(l, checkProtocol, "%v: %.200q", err, raw)
@@ -31,7 +28,7 @@ func (b *bot) receive(l *link, raw []byte, at time.Duration) {
 // quick takes in a message that another bot got before, byte for byte: the next
 // update of a room, or one of its last ticks. What those bytes say was checked
 // then; what they mean for this bot is checked here. It reports whether the message
-// was such a one.
+// was such a one, and has counted it then.
 func (b *bot) quick(l *link, raw []byte, at time.Duration) (done bool) {
 	b.mu.Lock()
 	done = !l.broken && b.quickLocked(l, raw, at)

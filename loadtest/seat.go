@@ -10,15 +10,15 @@ import (
 
 // seat is a bot's place in one room, across connections. Guarded by its bot's mu.
 type seat struct {
-	bot  *bot   // static
-	room string // static
-
 	stream     *stream // the log that applied counts in, nil before the first join
 	applied    uint64  // last update that the bot has acted on: where it resumes
+	table      table   // how the bot plays, nil before the first snapshot
 	tickMark   uint64  // newest update that a tick told of before the bots stopped acting
 	everJoined bool
-	gone       bool  // the room was closed or cannot be joined
-	table      table // how the bot plays, nil before the first snapshot
+	gone       bool // the room was closed or cannot be joined
+
+	bot  *bot   // static
+	room string // static
 }
 
 // table plays one game at a seat. All methods are called under the bot's lock;

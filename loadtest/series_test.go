@@ -14,10 +14,13 @@ func TestSeriesOfSeveralProcesses(t *testing.T) {
 		at       time.Duration
 		messages uint64
 	}{
-		{0, 1020 * time.Millisecond, 100}, {1, 990 * time.Millisecond, 10},
-		{0, 2 * time.Second, 200}, {0, 3 * time.Second, 300},
+		{0, 1020 * time.Millisecond, 100},
+		{1, 990 * time.Millisecond, 10},
+		{0, 2 * time.Second, 200},
+		{0, 3 * time.Second, 300},
 		{1, 3 * time.Second, 50}, // two seconds in one
-		{0, 4 * time.Second, 400}, {1, 4100 * time.Millisecond, 60},
+		{0, 4 * time.Second, 400},
+		{1, 4100 * time.Millisecond, 60},
 	} {
 		h := newHistogram()
 		recordIn(h, c.at/100)

@@ -89,7 +89,9 @@ func (s *stream) again(seq uint64, raw []byte, w sight) *frame {
 	if w.live && !w.slow {
 		f.raise(w.at)
 	}
-	w.meter.saw(s.lateness(w, f.at, f.t))
+	late := s.lateness(w, f.at, f.t)
+	late.bytes = len(raw)
+	w.meter.saw(late)
 	return f
 }
 

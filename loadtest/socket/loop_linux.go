@@ -29,6 +29,7 @@ type loop struct {
 	buffer []byte   // what is read
 	ready  []*lean  // connections of one wait
 	spare  [][]byte // buffers for frames that are not whole
+	busy   bool     // the last wait had many events
 }
 
 const (
@@ -37,6 +38,8 @@ const (
 	readSize  = 64 << 10
 	waitAtOne = 256
 	wakeSlot  = -1
+	// busyEvents in one wait mean that more have come meanwhile.
+	busyEvents = 16
 	// maxSpare bounds the buffers kept, and keptSpare their size.
 	maxSpare  = 64
 	keptSpare = 64 << 10
@@ -125,18 +128,22 @@ func (l *loop) interrupt() {
 	}
 }
 
-// wait waits for events. Under load there mostly are some, and then the scheduler
-// is not told of a wait.
+// wait waits for events. While many come, the scheduler need not be told of a wait
+// that is none.
 func (l *loop) wait(events []unix.EpollEvent) int {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno == 0 && n > 0 {
-		return int(n)
+	if l.busy {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		if errno == 0 && n > 0 {
+			l.busy = n >= busyEvents
+			return int(n)
+		}
 	}
-	k, err := unix.EpollWait(l.epoll, events, -1)
+	n, err := unix.EpollWait(l.epoll, events, -1)
 	if err != nil {
 		return 0 // interrupted by a signal
 	}
-	return k
+	l.busy = n >= busyEvents
+	return n
 }
 
 // resolve finds the connections of events, before one of them can end and leave its

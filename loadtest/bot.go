@@ -18,9 +18,11 @@ import (
 // workers act on it, one at a time under mu; nothing is written to a socket
 // while mu is held (see do).
 type bot struct {
+	// What every message needs stands first, near each other in memory.
 	mu    sync.Mutex
-	seats []*seat  // the slice is static, seats are guarded by mu
 	after []func() // guarded by mu; run by do when mu is released
+	only  seat     // guarded by mu; where seats points to when there is one
+	seats []*seat  // the slice is static, seats are guarded by mu
 
 	s *swarm // static
 	n int    // static
@@ -59,7 +61,12 @@ func newBot(s *swarm, n int) *bot {
 	}
 	for i := range s.cfg.RoomsPerBot {
 		room := s.cfg.Rooms[(n+i)%len(s.cfg.Rooms)]
-		b.seats = append(b.seats, &seat{bot: b, room: room})
+		st := &b.only
+		if s.cfg.RoomsPerBot > 1 {
+			st = &seat{}
+		}
+		st.bot, st.room = b, room
+		b.seats = append(b.seats, st)
 	}
 	return b
 }
@@ -142,13 +149,8 @@ func (b *bot) connect(ctx context.Context, began time.Duration) (*link, error) {
 		b.do(func() { b.lostURL = url })
 		return nil, err
 	}
-	l := &link{
-		bot: b, conn: conn, url: url, began: began, cursors: make([]cursor, len(b.seats)),
-		meter: b.s.meters[b.n%len(b.s.meters)],
-	}
-	for i, st := range b.seats {
-		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: url, room: st.room, meter: l.meter, slow: b.slow != readsAll}
-	}
+	l := newLink(b, url, began)
+	l.conn = conn
 	return l, nil
 }
 

@@ -15,10 +15,11 @@ import (
 type cursor struct {
 	// What every update and tick needs stands first, near each other in memory.
 	stream  *stream // set while joined
+	seq     uint64  // last update received, or the position joined at
+	live    uint64  // updates up to here were out when the room was joined
+	updateT int64   // game time of the last update of this join
 	meter   *meter
-	seq     uint64 // last update received, or the position joined at
-	live    uint64 // updates up to here were out when the room was joined
-	updateT int64  // game time of the last update of this join
+	seat    *seat // of the bot
 	joined  bool
 	slow    bool   // the bot reads slowly on purpose
 	tickT   int64  // game time of the last tick of this join

@@ -12,19 +12,32 @@ import (
 // while it moves (make before break). It implements socket.Handler.
 type link struct {
 	// What every message needs stands first, so that it is near each other in memory.
-	bot     *bot     // static
-	meter   *meter   // static
-	cursors []cursor // one per seat of the bot; guarded by bot.mu
-	broken  bool     // guarded by bot.mu; its sequence had a gap, and nothing more is read
+	bot     *bot      // static
+	cursors []cursor  // one per seat of the bot; guarded by bot.mu
+	broken  bool      // guarded by bot.mu; its sequence had a gap, and nothing more is read
+	only    [1]cursor // where cursors is when there is one
 
 	welcomed   bool          // guarded by bot.mu
 	retired    bool          // guarded by bot.mu; the bot closes it on purpose
+	meter      *meter        // static
 	conn       socket.Conn   // static
 	url        string        // static
 	began      time.Duration // static; when the connection was meant to be made
 	gateway    string        // guarded by bot.mu; from welcome
 	joinedAt   time.Duration // guarded by bot.mu; when the last room was joined, 0 before
 	retryAfter time.Duration // guarded by bot.mu; what a retry message said
+}
+
+// newLink makes a connection of a bot. It must be given its conn.
+func newLink(b *bot, url string, began time.Duration) *link {
+	l := &link{bot: b, url: url, began: began, meter: b.s.meters[b.n%len(b.s.meters)]}
+	l.cursors = l.only[:0] // appending more than one moves them elsewhere
+	for _, st := range b.seats {
+		l.cursors = append(l.cursors, cursor{
+			check: b.s.check, bot: b.n, source: url, room: st.room, meter: l.meter, seat: st, slow: b.slow != readsAll,
+		})
+	}
+	return l
 }
 
 // send sends one message. An error ends the connection, which End tells.

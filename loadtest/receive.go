@@ -45,7 +45,7 @@ func (b *bot) quickLocked(l *link, raw []byte, at time.Duration) bool {
 	for i := range l.cursors {
 		c := &l.cursors[i]
 		if f := c.quickUpdate(raw, at); f != nil {
-			b.seats[i].onNews(c.stream, f.seq, f.news, at)
+			c.seat.onNews(c.stream, f.seq, f.news, at)
 			return true
 		}
 		if f := c.quickTick(raw, at); f != nil {

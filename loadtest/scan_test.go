@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"tickcast/loadtest/socket"
 	"tickcast/wire"
 )
 
@@ -135,7 +136,7 @@ func repeatsField(b []byte) bool {
 func testSwarm(t testing.TB, c Config) *swarm {
 	t.Helper()
 	c.URLs = []string{"ws://gateway/ws"}
-	c.Bots = 2
+	c.Bots = max(2, c.Bots)
 	s, err := newSwarm(c.withDefaults())
 	if err != nil {
 		t.Fatal(err)
@@ -145,10 +146,17 @@ func testSwarm(t testing.TB, c Config) *swarm {
 
 // testLink is a connection of a bot that goes nowhere.
 func testLink(b *bot) *link {
-	l := &link{bot: b, url: "ws://gateway/ws", cursors: make([]cursor, len(b.seats)), meter: b.s.meters[0]}
-	for i, st := range b.seats {
-		l.cursors[i] = cursor{check: b.s.check, bot: b.n, source: l.url, room: st.room, meter: l.meter}
-	}
+	l := newLink(b, "ws://gateway/ws", 0)
+	l.conn = nowhere{}
 	b.link = l
 	return l
 }
+
+// nowhere is a connection that takes everything. It implements socket.Conn.
+type nowhere struct{}
+
+func (nowhere) Start(socket.Handler) {}
+func (nowhere) Send([]byte) error    { return nil }
+func (nowhere) Allow(int)            {}
+func (nowhere) Close()               {}
+func (nowhere) CloseNow()            {}

@@ -34,8 +34,8 @@ func TestIdleConnectionsShareALoop(t *testing.T) {
 	l := conn.(*lean)
 	conn.CloseNow()
 	r.wantEnd(t, "closed")
-	if l.part != nil || l.frames.message != nil {
-		t.Errorf("kept %d and %d bytes", cap(l.part), cap(l.frames.message))
+	if l.partial != nil {
+		t.Errorf("kept %d bytes", cap(l.partial.bytes))
 	}
 }
 
@@ -60,11 +60,11 @@ func TestReceivingAllocatesNothing(t *testing.T) {
 	defer l.release()
 	h := &counter{}
 	c := newLean(l, -1, nil)
-	c.handler = h
+	c.handler, c.started = h, true
 	b := append(text("a frame of a room"), text("another frame")...)
 	if n := testing.AllocsPerRun(1000, func() {
 		for _, part := range [][]byte{b, b[:5], b[5:], b[:25], b[25:]} {
-			if err := c.feed(part, false); err != nil {
+			if err := c.feed(part); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -26,10 +26,10 @@ type loop struct {
 	over  bool    // guarded by mu; the loop has ended
 
 	// Owned by run.
-	buffer []byte   // what is read
-	ready  []*lean  // connections of one wait
-	spare  [][]byte // buffers for frames that are not whole
-	busy   bool     // the last wait had many events
+	buffer []byte  // what is read
+	ready  []*lean // connections of one wait
+	spare  []*partial
+	busy   bool // the last wait had many events
 }
 
 const (
@@ -38,8 +38,7 @@ const (
 	readSize  = 64 << 10
 	waitAtOne = 256
 	wakeSlot  = -1
-	// busyEvents in one wait mean that more have come meanwhile.
-	busyEvents = 16
+	busyWait  = 1 // milliseconds
 	// maxSpare bounds the buffers kept, and keptSpare their size.
 	maxSpare  = 64
 	keptSpare = 64 << 10
@@ -128,21 +127,21 @@ func (l *loop) interrupt() {
 	}
 }
 
-// wait waits for events. While many come, the scheduler need not be told of a wait
-// that is none.
+// wait waits for events. While they keep coming it does not tell the scheduler of
+// waits up to a millisecond: otherwise the runtime watches each of them from a thread
+// of its own, which costs a tenth of what receiving does. A collection of garbage
+// waits for it as long at most.
 func (l *loop) wait(events []unix.EpollEvent) int {
 	if l.busy {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), busyWait, 0, 0)
 		if errno == 0 && n > 0 {
-			l.busy = n >= busyEvents
 			return int(n)
 		}
 	}
 	n, err := unix.EpollWait(l.epoll, events, -1)
-	if err != nil {
+	if l.busy = err == nil; !l.busy {
 		return 0 // interrupted by a signal
 	}
-	l.busy = n >= busyEvents
 	return n
 }
 
@@ -190,33 +189,39 @@ func (l *loop) remove(c *lean) {
 	l.free = append(l.free, c.slot)
 }
 
-// getSpare gives an empty buffer for at least n bytes.
-func (l *loop) getSpare(n int) []byte {
-	if k := len(l.spare); k > 0 && cap(l.spare[k-1]) >= n {
-		b := l.spare[k-1]
-		l.spare = l.spare[:k-1]
-		return b[:0]
-	}
-	return make([]byte, 0, max(n, 4<<10))
+// partial is what a connection keeps of a message that has not come whole. Most
+// messages come whole, so most connections have none.
+type partial struct {
+	bytes  []byte    // the beginning of a frame
+	frames assembler // of the message in fragments
 }
 
-func (l *loop) putSpare(b []byte) {
-	if cap(b) <= keptSpare && len(l.spare) < maxSpare {
-		l.spare = append(l.spare, b)
+func (l *loop) getSpare() *partial {
+	if k := len(l.spare); k > 0 {
+		p := l.spare[k-1]
+		l.spare = l.spare[:k-1]
+		return p
+	}
+	return &partial{bytes: make([]byte, 0, 4<<10)}
+}
+
+func (l *loop) putSpare(p *partial) {
+	if cap(p.bytes) <= keptSpare && len(l.spare) < maxSpare {
+		p.bytes, p.frames = p.bytes[:0], assembler{}
+		l.spare = append(l.spare, p)
 	}
 }
 
 // lean is a connection that a loop reads. It implements Conn.
 type lean struct {
-	// Owned by the loop.
+	// Owned by the loop. What every message needs takes one line of the cache.
 	fd      int // also used under mu to write; -1 once it is closed
 	slot    int32
 	paused  bool         // guarded by mu
 	credit  atomic.Int64 // bytes that may be read, negative for unlimited
 	handler Handler
 	loop    *loop
-	part    []byte // the beginning of a frame that is not whole
-	frames  assembler
+	partial *partial      // nil while nothing is
 	at      time.Duration // of the read that is handled
 
 	mu      sync.Mutex
@@ -225,21 +230,25 @@ type lean struct {
 	closing bool          // guarded by mu; a close frame was sent
 	unsent  []byte        // guarded by mu
 	done    chan struct{} // guarded by mu; closed at the end; nil until somebody waits
+
+	_ [16]byte // to 128 bytes, which the allocator aligns
 }
 
+// newLean makes a connection of a descriptor; rest came with the handshake.
 func newLean(l *loop, fd int, rest []byte) *lean {
-	c := &lean{fd: fd, loop: l, part: rest}
+	c := &lean{fd: fd, loop: l}
+	if len(rest) > 0 {
+		c.partial = &partial{bytes: rest}
+	}
 	c.credit.Store(Unlimited)
 	return c
 }
 
 func (c *lean) Start(h Handler) {
 	c.handler = h
-	rest := c.part
-	c.part = nil
-	if len(rest) > 0 { // the server spoke before the handshake was read
+	if c.partial != nil { // the server spoke before the handshake was read
 		c.at = time.Since(c.loop.start)
-		if err := c.feed(rest, true); err != nil {
+		if err := c.feedMore(nil); err != nil {
 			c.fail(err)
 			return
 		}
@@ -292,50 +301,47 @@ func (c *lean) onReady(events uint32) {
 		c.credit.Add(-int64(n))
 	}
 	c.at = time.Since(c.loop.start)
-	if err := c.feed(b[:n], false); err != nil {
+	if err := c.feed(b[:n]); err != nil {
 		c.fail(err)
 	}
 }
 
-// feed takes in bytes. Those of a frame that is not whole are kept.
-func (c *lean) feed(b []byte, own bool) error {
-	joined := len(c.part) > 0
-	if joined {
-		if cap(c.part)-len(c.part) < len(b) {
-			bigger := append(make([]byte, 0, c.room(len(b))), c.part...)
-			c.loop.putSpare(c.part)
-			c.part = bigger
+// feed takes in bytes. Those of a message that is not whole are kept.
+func (c *lean) feed(b []byte) error {
+	if p := c.partial; p != nil {
+		err := c.feedMore(b)
+		if c.partial == nil {
+			c.loop.putSpare(p)
 		}
-		c.part = append(c.part, b...)
-		b = c.part
-	}
-	used, err := c.frames.take(b, (*leanEvents)(c))
-	if err != nil {
 		return err
 	}
-	rest := b[used:]
-	switch {
-	case joined && len(rest) == 0:
-		c.loop.putSpare(c.part)
-		c.part = nil
-	case joined:
-		c.part = c.part[:copy(c.part, rest)]
-	case len(rest) == 0:
-	case own: // not on the loop
-		c.part = append([]byte(nil), rest...)
-	default:
-		c.part = append(c.loop.getSpare(len(rest)), rest...)
+	var frames assembler
+	used, err := frames.take(b, (*leanEvents)(c))
+	if err != nil || used == len(b) && frames.op == 0 {
+		return err
 	}
+	c.partial = c.loop.getSpare()
+	c.partial.frames = frames
+	c.partial.bytes = append(c.partial.bytes, b[used:]...)
 	return nil
 }
 
-// room is how long a buffer must be for the frame under way and n more bytes.
-func (c *lean) room(n int) int {
-	size := 2 * (len(c.part) + n)
-	if f, ok, err := readFrameHead(c.part); ok && err == nil {
-		size = max(len(c.part)+n, min(f.whole()+readSize, size))
+// feedMore takes in bytes behind those that are kept.
+func (c *lean) feedMore(b []byte) error {
+	p := c.partial
+	if f, ok, err := readFrameHead(p.bytes); ok && err == nil && cap(p.bytes) < f.whole() {
+		p.bytes = append(make([]byte, 0, f.whole()+readSize), p.bytes...)
 	}
-	return size
+	p.bytes = append(p.bytes, b...)
+	used, err := p.frames.take(p.bytes, (*leanEvents)(c))
+	if err != nil {
+		return err
+	}
+	p.bytes = p.bytes[:copy(p.bytes, p.bytes[used:])]
+	if len(p.bytes) == 0 && p.frames.op == 0 {
+		c.partial = nil
+	}
+	return nil
 }
 
 // leanEvents are what the frames of a lean connection do.
@@ -383,7 +389,7 @@ func (c *lean) end(err error) {
 	}
 	started := c.started
 	c.mu.Unlock()
-	c.frames, c.part = assembler{}, nil
+	c.partial = nil
 	if started {
 		c.loop.remove(c)
 	}

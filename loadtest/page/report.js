@@ -13,6 +13,7 @@
     stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 },
     font: "12px system-ui, sans-serif", size: 66, values: (_, splits) => splits.map((v) => v == null ? "" : values(v)),
   }, more);
+  const timeAxis = () => axis(seconds, { size: 40, incrs: [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400] });
   // On a logarithmic axis only powers of ten are told and drawn.
   const logAxis = (values, more) => axis(values, Object.assign({
     filter: (_, s) => powers(s), grid: { stroke: color("--line"), width: 1, filter: (_, s) => powers(s) },
@@ -52,17 +53,17 @@
   const quantiles = (name) => ["p50_ns", "p99_ns", "max_ns"].map((q) => column((p) => p[name].count > 0 ? Math.max(0.001, p[name][q] / 1e6) : null));
   const overTime = (id, lines, columns, values, more) => plot(id, Object.assign({
     scales: { x: { time: false } },
-    axes: [axis(seconds, { size: 40 }), axis(values)],
+    axes: [timeAxis(), axis(values)],
     series: [{ label: "at", value: (_, v) => seconds(v) }].concat(lines.map((l, i) => line(l, i, values, { spanGaps: true }))),
   }, more || {}), [at].concat(columns));
   const late = (id, name) => overTime(id, ["half", "99 %", "all"], quantiles(name), ms, {
     scales: { x: { time: false }, y: { distr: 3, log: 10 } },
-    axes: [axis(seconds, { size: 40 }), logAxis(short)],
+    axes: [timeAxis(), logAxis(short)],
   });
   if (points.length > 1) {
     plot("delivered", {
       scales: { x: { time: false }, y: { range: (_, lo, hi) => [0, hi > 0 ? hi * 1.1 : 1] }, mb: { range: (_, lo, hi) => [0, hi > 0 ? hi * 1.1 : 1] } },
-      axes: [axis(seconds, { size: 40 }), axis(count), axis((v) => count(v) + " MB", { scale: "mb", side: 1, grid: { show: false } })],
+      axes: [timeAxis(), axis(count), axis((v) => count(v) + " MB", { scale: "mb", side: 1, grid: { show: false } })],
       series: [{ label: "at", value: (_, v) => seconds(v) }, line("messages/s", 0, count), line("MB/s", 1, (v) => v == null ? "–" : v.toFixed(2), { scale: "mb" })],
     }, [at, column((p) => p.messages_per_s), column((p) => p.bytes_per_s / 1e6)]);
     const fromZero = { y: { range: (_, lo, hi) => [0, hi > 0 ? hi * 1.1 : 1] }, x: { time: false } };

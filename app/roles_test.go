@@ -87,7 +87,7 @@ func TestRoles(t *testing.T) {
 	}
 	testkit.Eventually(t, "each room server owns partitions with rooms", deadline, func() bool { return len(d.roomOwners()) == len(d.rooms) })
 	report := filepath.Join(t.TempDir(), "report.json")
-	out := d.run("swarm", "--bots", "60", "--duration", "12s", "--settle", deadline.String(), "--reconnect-every", "8s", "--room", strings.Join(rooms, ","),
+	out := d.run("swarm", "--workers", "2", "--bots", "60", "--duration", "12s", "--settle", deadline.String(), "--reconnect-every", "8s", "--room", strings.Join(rooms, ","),
 		"--json", report, "--url", d.gateways[0].socket(), "--url", d.gateways[1].socket())
 	t.Log(out)
 	if b, err := os.ReadFile(report); err != nil || !strings.Contains(string(b), `"verdict": "passed"`) {

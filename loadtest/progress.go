@@ -12,10 +12,10 @@ import (
 // per second; on a terminal a line for all and one for each process, which are
 // written over.
 type progressLines struct {
-	all      *collector
-	w        io.Writer
-	terminal bool
-	lines    int // on the terminal, above the cursor
+	all   *collector
+	w     io.Writer
+	width int // of the terminal, 0 when there is none
+	lines int // on the terminal, above the cursor
 }
 
 // progress is the state of a run at one moment.
@@ -39,8 +39,7 @@ func ratesOf(before, now *sample) rates {
 func newProgress(all *collector, w io.Writer) *progressLines {
 	p := &progressLines{all: all, w: w}
 	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+		p.width = terminalWidth(f)
 	}
 	return p
 }
@@ -66,6 +65,9 @@ func (c *collector) progress(at time.Duration) progress {
 	return p
 }
 
+// usualWidth is for terminals that do not tell theirs.
+const usualWidth = 80
+
 // maxWorkerLines bounds the lines for single processes on a terminal.
 const maxWorkerLines = 12
 
@@ -74,7 +76,7 @@ const maxWorkerLines = 12
 func (p *progressLines) show(at time.Duration) {
 	now := p.all.progress(at)
 	lines := []string{p.line(&now)}
-	if !p.terminal {
+	if p.width == 0 {
 		_, _ = fmt.Fprintln(p.w, lines[0])
 		return
 	}
@@ -83,12 +85,13 @@ func (p *progressLines) show(at time.Duration) {
 			lines = append(lines, p.workerLine(i))
 		}
 		if n > maxWorkerLines {
-			lines = append(lines, fmt.Sprintf("       and %d more processes", n-maxWorkerLines))
+			lines = append(lines, fmt.Sprintf("  and %d more processes", n-maxWorkerLines))
 		}
 	}
 	p.done()
 	for _, l := range lines {
-		_, _ = fmt.Fprintln(p.w, l)
+		// A longer line would take two, and could not be written over.
+		_, _ = fmt.Fprintln(p.w, l[:min(len(l), p.width-1)])
 	}
 	p.lines = len(lines)
 }
@@ -112,7 +115,7 @@ func (p *progressLines) workerLine(i int) string {
 		filled := int(max(0, min(20, 20*s.Connected/int64(part.Bots))))
 		bar = strings.Repeat("=", filled) + strings.Repeat(".", 20-filled)
 	}
-	return fmt.Sprintf("       %-24.24s [%s] %6d/%-6d  %.0f messages/s  %d failures", part.Name, bar, s.Connected, part.Bots, p.all.rates[i].messages, s.Failures)
+	return fmt.Sprintf("  %-16.16s %6d/%-6d [%s]  %.0f messages/s  %d failures", part.Name, s.Connected, part.Bots, bar, p.all.rates[i].messages, s.Failures)
 }
 
 // done wipes the lines from a terminal.

@@ -29,6 +29,9 @@ type member struct {
 	line  *line
 	hello *hello
 	local bool // it reads the same clock as this process
+
+	foreign bool // it must not be local; for tests
+
 	clock offsetEstimate
 	shift time.Duration // how far its clock was said to be ahead in its plan
 	marks marks         // nil until it has told
@@ -147,6 +150,7 @@ func (co *coordinator) gather(ctx context.Context, progress io.Writer) error {
 			return fmt.Errorf("wait for workers: %d of %d came: %w", len(co.members)-here, f.Remote, err)
 		}
 		m := &member{index: len(co.members), line: newLine(conn)}
+		m.foreign = f.foreign
 		if err := m.meet(f.Key); err != nil {
 			_, _ = fmt.Fprintf(progress, "%s is no worker of this swarm: %v\n", conn.RemoteAddr(), err)
 			_ = conn.Close()
@@ -181,7 +185,7 @@ func (m *member) meet(key []byte) error {
 		return err
 	}
 	m.hello = n.Hello
-	m.local = m.hello.Clock != "" && m.hello.Clock == clockID()
+	m.local = !m.foreign && m.hello.Clock != "" && m.hello.Clock == clockID()
 	for i := 0; i < firstExchanges && !m.local; i++ {
 		if err := m.askTime(); err != nil {
 			return err

@@ -35,6 +35,9 @@ type Fleet struct {
 	Listener   net.Listener  `json:"-"`
 	Key        []byte        `json:"-"`
 	RemoteWait time.Duration `json:"-"`
+
+	// foreign takes the clocks of all workers for others than this process's; for tests.
+	foreign bool
 }
 
 func (f *Fleet) validate() error {

@@ -86,8 +86,8 @@ func TestFleetComparesProcesses(t *testing.T) {
 	}
 }
 
-// TestRemoteWorkers shows workers that connect, and that one that does not know
-// the key takes no part.
+// TestRemoteWorkers shows workers that connect, whose clocks are compared with the
+// coordinator's, and that one that does not know the key takes no part.
 func TestRemoteWorkers(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, 2, map[string]string{"lobby": gameCrash})
@@ -96,7 +96,7 @@ func TestRemoteWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: patience}
+	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: patience, foreign: true}
 	var workers sync.WaitGroup
 	for _, key := range []string{"a key of another test", string(c.Fleet.Key), string(c.Fleet.Key)} {
 		workers.Go(func() {
@@ -120,6 +120,15 @@ func TestRemoteWorkers(t *testing.T) {
 		t.Fatal(err, progress.String())
 	}
 	wantPassed(t, r)
+	if r.Clocks != clocksSynchronised || r.ClockError <= 0 {
+		t.Errorf("clocks: %s ± %v", r.Clocks, r.ClockError)
+	}
+	for _, w := range r.Workers {
+		// It is the same clock in truth, and drifts no more than nothing.
+		if w.ClockOffset.Abs() > w.ClockError {
+			t.Errorf("a clock that is not ahead is %v ± %v", w.ClockOffset, w.ClockError)
+		}
+	}
 	if len(r.Workers) != 2 || !strings.Contains(progress.String(), "does not know the key") {
 		t.Errorf("workers %+v; %s", r.Workers, progress.String())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +20,7 @@ type loop struct {
 	start time.Time // static
 	epoll int       // static
 	wake  int       // static; an eventfd that ends the wait
+	holds bool      // static; there are more processors than loops, and each may hold one for a while
 
 	mu    sync.Mutex
 	conns []*lean // guarded by mu; by slot, nil for a free one
@@ -48,6 +50,9 @@ func newLoops(n int, start time.Time) ([]*loop, error) {
 	var out []*loop
 	for range n {
 		l, err := newLoop(start)
+		if err == nil {
+			l.holds = runtime.GOMAXPROCS(0) > n
+		}
 		if err != nil {
 			for _, l := range out {
 				l.release()
@@ -129,10 +134,10 @@ func (l *loop) interrupt() {
 
 // wait waits for events. While they keep coming it does not tell the scheduler of
 // waits up to a millisecond: otherwise the runtime watches each of them from a thread
-// of its own, which costs a tenth of what receiving does. A collection of garbage
-// waits for it as long at most.
+// of its own, which costs a tenth of what receiving does. The processor is held
+// meanwhile, and a collection of garbage waits for it.
 func (l *loop) wait(events []unix.EpollEvent) int {
-	if l.busy {
+	if l.busy && l.holds {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), busyWait, 0, 0)
 		if errno == 0 && n > 0 {
 			return int(n)

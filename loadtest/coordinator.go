@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -48,10 +47,13 @@ type memberNote struct {
 
 // Times of a coordinator.
 const (
-	meetTimeout = 10 * time.Second // for a worker to say who it is
+	startTimeout = time.Minute // for a worker of this machine to say who it is
 	// leadTime is between the plans and the start, so that all have read theirs.
 	leadTime   = time.Second
 	remoteWait = time.Minute
+	// meetShare of the wait for workers of other machines is how long one of them may
+	// take to say who it is: they come one after the other.
+	meetShare = 4
 	// firstExchanges is how often a clock is asked before the run.
 	firstExchanges = keptExchanges
 )
@@ -115,7 +117,7 @@ func (co *coordinator) hangUp() {
 
 // startChildren starts the workers of this machine. They end with life.
 func (co *coordinator) startChildren(life context.Context, workers int, progress io.Writer) error {
-	starting, stop := context.WithTimeout(life, meetTimeout)
+	starting, stop := context.WithTimeout(life, startTimeout)
 	defer stop()
 	for i := range workers {
 		c, err := startChild(life, co.cfg.Fleet.Command, progress)
@@ -141,7 +143,8 @@ func (co *coordinator) gather(ctx context.Context, progress io.Writer) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = f.Listener.Close() })
 	defer stop()
-	wait := time.AfterFunc(orDefault(f.RemoteWait, remoteWait), func() { _ = f.Listener.Close() })
+	within := orDefault(f.RemoteWait, remoteWait)
+	wait := time.AfterFunc(within, func() { _ = f.Listener.Close() })
 	defer wait.Stop()
 	_, _ = fmt.Fprintf(progress, "waiting for %d workers at %s\n", f.Remote, f.Listener.Addr())
 	for len(co.members) < here+f.Remote {
@@ -151,11 +154,13 @@ func (co *coordinator) gather(ctx context.Context, progress io.Writer) error {
 		}
 		m := &member{index: len(co.members), line: newLine(conn)}
 		m.foreign = f.foreign
+		_ = conn.SetReadDeadline(time.Now().Add(within / meetShare))
 		if err := m.meet(f.Key); err != nil {
 			_, _ = fmt.Fprintf(progress, "%s is no worker of this swarm: %v\n", conn.RemoteAddr(), err)
 			_ = conn.Close()
 			continue
 		}
+		_ = conn.SetReadDeadline(time.Time{})
 		co.members = append(co.members, m)
 	}
 	return nil
@@ -163,10 +168,6 @@ func (co *coordinator) gather(ctx context.Context, progress io.Writer) error {
 
 // meet checks who a worker is, and compares its clock with ours.
 func (m *member) meet(key []byte) error {
-	if c, ok := m.line.rw.(net.Conn); ok {
-		_ = c.SetReadDeadline(time.Now().Add(meetTimeout))
-		defer func() { _ = c.SetReadDeadline(time.Time{}) }()
-	}
 	nonce := newNonce()
 	if err := m.line.send(&note{Type: noteChallenge, Challenge: &challenge{Nonce: nonce}}); err != nil {
 		return err

@@ -96,7 +96,7 @@ func TestRemoteWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: patience, foreign: true}
+	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: 10 * patience, foreign: true}
 	var workers sync.WaitGroup
 	for _, key := range []string{"a key of another test", string(c.Fleet.Key), string(c.Fleet.Key)} {
 		workers.Go(func() {
@@ -145,7 +145,7 @@ func TestLostWorkerFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: patience}
+	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: 10 * patience}
 	lost, lose := until(func() bool { return st.played(c.Bots, 10) })
 	defer lose()
 	var workers sync.WaitGroup

@@ -60,7 +60,7 @@ func newBot(s *swarm, n int) *bot {
 		books: books{check: s.check, bot: n},
 	}
 	for i := range s.cfg.RoomsPerBot {
-		room := s.cfg.Rooms[(n+i)%len(s.cfg.Rooms)]
+		room := s.cfg.seat(n, i)
 		st := &b.only
 		if s.cfg.RoomsPerBot > 1 {
 			st = &seat{}

@@ -256,7 +256,7 @@ func (c *collector) checkCoverage(r *Report) {
 	seats := map[string]int{}
 	for n := range c.cfg.Bots {
 		for i := range c.cfg.RoomsPerBot {
-			seats[c.cfg.Rooms[(n+i)%len(c.cfg.Rooms)]]++
+			seats[c.cfg.seat(n, i)]++
 		}
 	}
 	updates, compared := map[string]uint64{}, map[string]uint64{}

@@ -266,3 +266,7 @@ func expandSources(sources []string) ([]netip.Addr, error) {
 	}
 	return out, nil
 }
+
+// seat is the room of seat i of bot n. Bots take the gateways in turn, and a room with each gateway's bot, so that
+// every room is joined through every gateway.
+func (c *Config) seat(n, i int) string { return c.Rooms[(n/len(c.URLs)+i)%len(c.Rooms)] }

@@ -67,3 +67,15 @@ func TestSources(t *testing.T) {
 		t.Errorf("%d addresses, %v", len(a), err)
 	}
 }
+
+// With as many rooms as gateways, too, every room is joined through every gateway.
+func TestRoomsAreJoinedThroughAllGateways(t *testing.T) {
+	c := Config{URLs: []string{"a", "b"}, Rooms: []string{"r", "s"}}
+	seen := map[string]bool{}
+	for n := range 4 {
+		seen[c.URLs[n%len(c.URLs)]+c.seat(n, 0)] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("only %v", seen)
+	}
+}

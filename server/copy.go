@@ -149,5 +149,8 @@ func (f *feed) start(r wire.AskReply) {
 	for _, m := range members {
 		f.joins.again(m)
 	}
+	for _, j := range f.joins.waiting {
+		j.skipped = 0 // a number of the copy before
+	}
 	f.takeEarly()
 }

@@ -137,5 +137,5 @@ func (f *feeds) lost(c *fanout.Conn, t *fanout.Topic, from, to uint64) {
 		return
 	}
 	f.g.metrics.skipped.Inc()
-	m.feed.join(&joining{m: m, again: true, since: time.Now()})
+	m.feed.join(&joining{m: m, again: true, skipped: to, since: time.Now()})
 }

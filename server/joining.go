@@ -28,7 +28,8 @@ type joining struct {
 	m        *member
 	id       uint64
 	position *wire.Position
-	again    bool // not asked for by the client: the copy was replaced, or updates were lost
+	again    bool   // not asked for by the client: the copy was replaced, or updates were lost
+	skipped  uint64 // newest update that the client was told it does not get: the snapshot must have it
 	since    time.Time
 
 	youAsked, youKnown bool
@@ -131,8 +132,12 @@ func (f *feed) admit(j *joining, now time.Time) error {
 		}
 	}
 	c, y := &f.copy, &f.sync
-	if c.seq-c.snap.seq > refreshTail && now.Sub(y.asked) >= refreshEvery {
+	old := c.snap.seq < j.skipped
+	if (old && c.next == nil || c.seq-c.snap.seq > refreshTail) && now.Sub(y.asked) >= refreshEvery {
 		y.snapshot = true
+	}
+	if old {
+		return errWait
 	}
 	err := f.enter(j, c.snap.seq, f.joinedWhole(j))
 	switch {

@@ -424,8 +424,14 @@ func TestPrivateMessages(t *testing.T) {
 // P3.10: a client that does not read is told what it misses and gets a snapshot;
 // the others notice nothing.
 func TestSlowClient(t *testing.T) {
+	t.Run("updates left the ring", func(t *testing.T) { slowClient(t, 1<<20, time.Hour) })
+	t.Run("updates are late", func(t *testing.T) { slowClient(t, 1<<24, 3*time.Second) })
+}
+
+func slowClient(t *testing.T, ringBytes int, lateAfter time.Duration) {
 	w, r, g := lobby(t, func(c *server.Config) {
-		c.Fanout.SendBuffer, c.Fanout.RingBytes, c.Fanout.StallTimeout = 4096, 1<<20, time.Minute
+		c.Fanout.SendBuffer, c.Fanout.RingBytes = 4096, ringBytes
+		c.Fanout.LateAfter, c.Fanout.StallTimeout, c.Fanout.SlowLimit = lateAfter, time.Minute, time.Hour
 	})
 	slow, _ := g.tryDial(nil, narrow)
 	slow.hello(token(t, "slow"), "")
@@ -441,6 +447,10 @@ func TestSlowClient(t *testing.T) {
 		if seq%8 == 0 {
 			fast.wantUpdates("the fast one gets all", r, seq-7, seq)
 		}
+	}
+	if lateAfter < time.Minute {
+		published := time.Now()
+		eventually(t, "what the slow one has not got is late", func() bool { return time.Since(published) > lateAfter })
 	}
 	resume()
 	skip := slow.until("what was skipped", wire.TypeSkip)

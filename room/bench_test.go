@@ -55,9 +55,19 @@ func BenchmarkFoldTicks(b *testing.B) {
 	}
 }
 
+// BenchmarkFreeze is for how long the owner's loop stands still for a snapshot or a
+// digest of the state that BenchmarkSnapshot encodes.
+func BenchmarkFreeze(b *testing.B) {
+	p := playedPartition(b, 1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.freeze()
+	}
+}
+
 // BenchmarkSnapshot takes the snapshot of a room in which a thousand players have
-// bet and cashed out for as many rounds as keys are kept. The owner's loop stands
-// still meanwhile.
+// bet and cashed out for as many rounds as keys are kept, which an owner does in
+// another goroutine.
 func BenchmarkSnapshot(b *testing.B) {
 	p := playedPartition(b, 1000)
 	b.ReportAllocs()

@@ -47,10 +47,12 @@ func (b *bookings) take(id string) (wire.Booking, bool) {
 }
 
 // list returns the outstanding bookings in the order of asking.
-func (b *bookings) list() []wire.Booking {
-	l := make([]wire.Booking, 0, len(b.byNum))
-	for _, n := range slices.Sorted(maps.Keys(b.byNum)) {
-		l = append(l, b.byNum[n])
+func (b *bookings) list() []wire.Booking { return inOrder(b.byNum) }
+
+func inOrder(byNum map[int64]wire.Booking) []wire.Booking {
+	l := make([]wire.Booking, 0, len(byNum))
+	for _, n := range slices.Sorted(maps.Keys(byNum)) {
+		l = append(l, byNum[n])
 	}
 	return l
 }

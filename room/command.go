@@ -47,7 +47,7 @@ func (p *Partition) repeat(r *roomState, known, e *keyEntry) {
 	case known.Body != e.Body:
 		p.answer(r.id, e, wire.Errorf(wire.CodeConflict, "key %q was used with another command", e.Ref.Key))
 	case known.Answer == nil:
-		known.Gateway = e.Gateway // the answer goes to where the player is now
+		r.keys.change(known).Gateway = e.Gateway // the answer goes to where the player is now
 	default:
 		p.send(r.id, e, known.Answer)
 	}
@@ -73,6 +73,7 @@ func (p *Partition) collect(at game.At, r *roomState) {
 		if e == nil || e.Answer != nil {
 			continue // a keyless command that a newer one replaced, or a second answer
 		}
+		e = r.keys.change(e)
 		e.Answer = encodeAnswer(r.id, a.Ref.Key, a.Result, a.Error)
 		p.send(r.id, e, e.Answer)
 		e.Gateway = ""

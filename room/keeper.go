@@ -81,7 +81,7 @@ type keeper struct {
 
 type savedState struct {
 	seq   uint64
-	bytes []byte
+	state *frozen
 	cold  bool // to the cold store too
 }
 
@@ -123,7 +123,7 @@ func (k *keeper) flush(ctx context.Context) {
 	k.waiting = map[int]savedState{}
 	k.mu.Unlock()
 	for p, s := range waiting {
-		sealed := seal(s.bytes)
+		sealed := seal(s.state.encode())
 		if k.hot != nil {
 			if err := k.hot.PutSnapshot(ctx, p, s.seq, sealed); err != nil {
 				k.log.Warn("snapshot was not saved to Redis", "partition", p, "err", err)

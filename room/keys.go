@@ -3,6 +3,7 @@ package room
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"tickcast/room/game"
 	"tickcast/wire"
@@ -25,6 +26,9 @@ type keyEntry struct {
 	Round   uint64          // newest round when the command was folded
 	Gateway string          // where the answer goes; while pending
 	Answer  json.RawMessage // a whole client message; nil while pending
+
+	place uint64 // of a filed entry: how many were filed before it
+	age   uint64 // of the table when the entry was made
 }
 
 // keyTable knows the commands of a room by player and key: it makes a repeated
@@ -32,9 +36,11 @@ type keyEntry struct {
 type keyTable struct {
 	entries map[game.Ref]*keyEntry
 	filed   []*keyEntry          // of entries, in log order
+	dropped uint64               // entries that were filed before filed[0]
 	newest  map[string]*keyEntry // of keyless operations: the newest by player
 	counts  map[string]int       // keyed commands by player in round
 	round   uint64
+	age     uint64 // how often it was frozen
 }
 
 func newKeyTable() *keyTable {
@@ -59,6 +65,7 @@ func (t *keyTable) file(e *keyEntry) bool {
 		return false
 	}
 	t.counts[e.Ref.Player]++
+	e.age, e.place = t.age, t.dropped+uint64(len(t.filed))
 	t.entries[e.Ref] = e
 	t.filed = append(t.filed, e)
 	t.evict()
@@ -69,7 +76,33 @@ func (t *keyTable) file(e *keyEntry) bool {
 // the player's one before.
 func (t *keyTable) fileKeyless(e *keyEntry) {
 	t.enter(e.Round)
+	e.age = t.age
 	t.newest[e.Ref.Player] = e
+}
+
+// change returns an entry of the table to be changed: itself, or a copy in its place
+// when it was frozen.
+func (t *keyTable) change(e *keyEntry) *keyEntry {
+	if e.age == t.age {
+		return e
+	}
+	c := *e
+	c.age = t.age
+	if t.entries[e.Ref] == e {
+		t.entries[e.Ref], t.filed[e.place-t.dropped] = &c, &c
+	} else {
+		t.newest[e.Ref.Player] = &c
+	}
+	return &c
+}
+
+// frozenKeys are the entries of a keyTable at one moment. They do not change.
+type frozenKeys struct{ filed, newest []*keyEntry }
+
+// freeze costs a copy of the pointers. Entries are copied when they change.
+func (t *keyTable) freeze() frozenKeys {
+	t.age++
+	return frozenKeys{slices.Clone(t.filed), slices.Collect(maps.Values(t.newest))}
 }
 
 // enter begins a round, unless it has begun.
@@ -90,6 +123,7 @@ func (t *keyTable) evict() {
 	}
 	clear(t.filed[:n])
 	t.filed = t.filed[n:]
+	t.dropped += uint64(n)
 }
 
 func (t *keyTable) expired(e *keyEntry, kept int) bool {

@@ -78,7 +78,7 @@ func TestKeylessForgetsWhoIsGone(t *testing.T) {
 	if want := perRound * (wire.KeptRounds + 1); len(k.newest) != want {
 		t.Fatalf("the commands of %d players are kept, want %d", len(k.newest), want)
 	}
-	if again, err := restoreKeys(k.save()); err != nil || len(again.newest) != len(k.newest) || again.round != k.round {
+	if again, err := restoreKeys(k.freeze().save()); err != nil || len(again.newest) != len(k.newest) || again.round != k.round {
 		t.Fatalf("restored: %d players in round %d, want %d in %d (%v)", len(again.newest), again.round, len(k.newest), k.round, err)
 	}
 }
@@ -101,6 +101,36 @@ func TestRepliesFitAMessage(t *testing.T) {
 	}
 }
 
+// TestFrozenKeysDoNotChange answers, moves, replaces and forgets entries that were
+// frozen.
+func TestFrozenKeysDoNotChange(t *testing.T) {
+	k := newKeyTable()
+	k.file(filedEntry("ann", "a", 1))
+	k.file(filedEntry("bob", "b", 1))
+	k.fileKeyless(filedEntry("cid", "c", 1))
+	want := k.freeze().save()
+	early, late := k.freeze(), k.freeze()
+	for _, ref := range []game.Ref{{Player: "ann", Key: "a"}, {Player: "cid", Key: "c"}} {
+		k.change(k.find(ref)).Gateway = "elsewhere"
+		k.change(k.find(ref)).Answer = []byte("{}")
+		if e := k.find(ref); e.Gateway != "elsewhere" || string(e.Answer) != "{}" {
+			t.Errorf("%v was not changed: %+v", ref, e)
+		}
+	}
+	if got := early.save(); !bytes.Equal(got, want) {
+		t.Errorf("changed with an entry:\n%q\n%q", got, want)
+	}
+	k.fileKeyless(filedEntry("cid", "d", 2))
+	k.file(filedEntry("ann", "e", 2+wire.KeptRounds))
+	if k.find(game.Ref{Player: "bob", Key: "b"}) != nil {
+		t.Error("the keys of round 1 are kept for ever")
+	}
+	k.change(k.find(game.Ref{Player: "ann", Key: "e"})).Answer = []byte("{}")
+	if got := late.save(); !bytes.Equal(got, want) {
+		t.Errorf("changed when entries were replaced and forgotten:\n%q\n%q", got, want)
+	}
+}
+
 func FuzzRestoreKeys(f *testing.F) {
 	k := newKeyTable()
 	e := filedEntry("ann", "k", 3)
@@ -108,16 +138,16 @@ func FuzzRestoreKeys(f *testing.F) {
 	k.file(e)
 	k.file(filedEntry("bob", "l", 4))
 	k.fileKeyless(filedEntry("cid", "m", 4))
-	f.Add(k.save())
-	f.Add(k.save()[1:])
+	f.Add(k.freeze().save())
+	f.Add(k.freeze().save()[1:])
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k, err := restoreKeys(b)
 		if err != nil {
 			return
 		}
-		again, err := restoreKeys(k.save())
-		if err != nil || !bytes.Equal(again.save(), k.save()) {
+		again, err := restoreKeys(k.freeze().save())
+		if err != nil || !bytes.Equal(again.freeze().save(), k.freeze().save()) {
 			t.Fatalf("saved again: %v", err)
 		}
 	})

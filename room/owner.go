@@ -126,5 +126,6 @@ func (r *replica) leave() {
 	}
 	r.fallSilent("released")
 	r.appender.drain()
+	r.part.digests.wait()
 	r.report()
 }

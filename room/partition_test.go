@@ -395,7 +395,12 @@ func TestSnapshotsOfAnotherLogAreRefused(t *testing.T) {
 }
 
 func TestADigestThatDiffersHalts(t *testing.T) {
-	d := digests{seq: digestEvery, sum: [32]byte{1}}
+	taken := &digest{done: make(chan struct{}), sum: [32]byte{1}}
+	d := digests{seq: digestEvery, newest: taken}
+	if _, owed := d.owed(); owed {
+		t.Fatal("a digest is owed before it is taken")
+	}
+	close(taken.done)
 	other := wire.Digest{Seq: digestEvery, Version: snapshotVersion, Sum: make([]byte, 32)}
 	if err := d.check(game.Encode(other)); err == nil {
 		t.Fatal("a fold that disagrees goes on")

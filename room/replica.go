@@ -25,8 +25,9 @@ const (
 	// feedSilence is after how much silence a replica looks at the log itself: the
 	// live feed is at most once.
 	feedSilence = time.Second
-	// snapshotEvery and snapshotRecords are how often an owner saves a snapshot,
-	// checkpointEvery and checkpointRecords how often it goes to the log's storage too.
+	// snapshotEvery and snapshotRecords are how often an owner saves a snapshot, a large
+	// one after as many records as it lists; checkpointEvery and checkpointRecords how
+	// often it goes to the log's storage too.
 	snapshotEvery     = 30 * time.Second
 	snapshotRecords   = 50_000
 	checkpointEvery   = 5 * time.Minute
@@ -34,7 +35,7 @@ const (
 	// askBuffer bounds the requests that wait for an owner.
 	askBuffer = 4096
 	// hungAfter is after how long without a turn of its loop an owner does not answer
-	// pings any more: it is far more than a snapshot takes, and sweeps make turns.
+	// pings any more: it is far more than any turn takes, and sweeps make turns.
 	hungAfter = 2 * time.Second
 	// handOver is how long a better candidate must have been there before an owner
 	// hands a partition over.
@@ -362,7 +363,7 @@ func (r *replica) sweep(ctx context.Context, now time.Time) {
 func (r *replica) save(now time.Time) {
 	seq, s := r.part.Last().Seq, &r.saved
 	cold := seq >= s.checkpointSeq+checkpointRecords || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= checkpointEvery
-	hot := seq >= s.snapshotSeq+snapshotRecords || seq > s.snapshotSeq && now.Sub(s.snapshotAt) >= snapshotEvery
+	hot := seq >= s.snapshotSeq+snapshotRecords && seq >= s.snapshotSeq+r.part.weight() || seq > s.snapshotSeq && now.Sub(s.snapshotAt) >= snapshotEvery
 	if hot || cold {
 		r.snapshot(now, cold)
 	}
@@ -370,7 +371,7 @@ func (r *replica) save(now time.Time) {
 
 func (r *replica) snapshot(now time.Time, cold bool) {
 	seq := r.part.Last().Seq
-	r.host.keeper.save(r.id, savedState{seq: seq, bytes: r.part.Snapshot(), cold: cold})
+	r.host.keeper.save(r.id, savedState{seq: seq, state: r.part.freeze(), cold: cold})
 	r.saved.snapshotAt, r.saved.snapshotSeq = now, seq
 	if cold {
 		r.saved.checkpointAt, r.saved.checkpointSeq = now, seq

@@ -1,29 +1,28 @@
 package room
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 
 	"tickcast/room/game"
 )
 
 // A keyTable in a snapshot is a list of the filed entries and one of the keyless,
-// each a count and the entries. Most of a snapshot are keys, and the owner stands
-// still while it takes one: as JSON it would take four times as long.
+// each a count and the entries. Most of a snapshot are keys: as JSON they would take
+// four times as long.
 
 var errKeys = errors.New("malformed keys")
 
-func (t *keyTable) save() []byte {
-	b := make([]byte, 0, 256*(len(t.filed)+len(t.newest)))
-	b = binary.AppendUvarint(b, uint64(len(t.filed)))
-	for _, e := range t.filed {
-		b = e.append(b)
-	}
-	b = binary.AppendUvarint(b, uint64(len(t.newest)))
-	for _, player := range slices.Sorted(maps.Keys(t.newest)) {
-		b = t.newest[player].append(b)
+func (f frozenKeys) save() []byte {
+	slices.SortFunc(f.newest, func(a, b *keyEntry) int { return cmp.Compare(a.Ref.Player, b.Ref.Player) })
+	b := make([]byte, 0, 256*(len(f.filed)+len(f.newest)))
+	for _, list := range [...][]*keyEntry{f.filed, f.newest} {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, e := range list {
+			b = e.append(b)
+		}
 	}
 	return b
 }

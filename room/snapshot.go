@@ -14,7 +14,7 @@ import (
 
 // snapshotVersion is the version of the snapshot's format. Another version is not
 // used; the log is folded instead.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // savedPartition is the whole public state of a partition. Equal states have equal
 // bytes. It holds no secret: what a game derives from one is derived again.
@@ -28,6 +28,7 @@ type savedPartition struct {
 	Owner     string              `json:"owner"`
 	Forged    uint64              `json:"forged,omitempty"`
 	Stated    uint64              `json:"stated"`
+	Digested  uint64              `json:"digested"`
 	Rooms     []savedRoom         `json:"rooms"`
 	Pending   []wire.Booking      `json:"pending"`
 	Actions   []savedActionAnswer `json:"actions"`
@@ -56,22 +57,67 @@ type savedActionAnswer struct {
 
 // Snapshot is the state after the last record, from which RestorePartition goes
 // on. The same state always gives the same bytes.
-func (p *Partition) Snapshot() []byte {
-	s := savedPartition{
+func (p *Partition) Snapshot() []byte { return p.freeze().encode() }
+
+// frozen is the state after one record. It does not change, and another goroutine
+// may encode it while the fold goes on. It is encoded once.
+type frozen struct {
+	saved   savedPartition // without what follows
+	pending map[int64]wire.Booking
+	keys    []frozenKeys    // by room
+	games   []func() []byte // by room
+}
+
+// freeze copies what the fold goes on to change. That takes a small part of the time
+// of encoding it, for which nobody's tick waits.
+func (p *Partition) freeze() *frozen {
+	f := &frozen{pending: maps.Clone(p.pending.byNum), saved: savedPartition{
 		Version: snapshotVersion, Partition: p.cfg.ID, Created: p.cfg.Created, Last: p.last, Clock: p.clock,
-		Epoch: p.epoch, Owner: p.owner, Forged: p.forged, Stated: p.digests.stated, Pending: p.pending.list(),
-	}
+		Epoch: p.epoch, Owner: p.owner, Forged: p.forged, Stated: p.digests.stated, Digested: p.digests.seq,
+	}}
 	for _, id := range slices.Sorted(maps.Keys(p.rooms)) {
 		r := p.rooms[id]
-		s.Rooms = append(s.Rooms, savedRoom{
+		f.saved.Rooms = append(f.saved.Rooms, savedRoom{
 			ID: r.id, Kind: r.kind, UUID: r.uuid, Name: r.name, Created: r.created, Closing: r.closing, Seq: r.seq,
-			Events: r.events, LastCut: r.lastCut, LastTick: r.lastTick, Announced: r.announced, Keys: r.keys.save(), Game: r.game.Snapshot(),
+			Events: slices.Clone(r.events), LastCut: r.lastCut, LastTick: r.lastTick, Announced: r.announced,
 		})
+		f.keys = append(f.keys, r.keys.freeze())
+		f.games = append(f.games, freezeGame(r.game))
 	}
 	for _, id := range p.actions.order {
-		s.Actions = append(s.Actions, savedActionAnswer{id, p.actions.answers[id]})
+		f.saved.Actions = append(f.saved.Actions, savedActionAnswer{id, p.actions.answers[id]})
 	}
-	return game.Encode(s)
+	return f
+}
+
+func freezeGame(r game.Room) func() []byte {
+	if k, ok := r.(game.Freezing); ok {
+		return k.Freeze()
+	}
+	b := r.Snapshot()
+	return func() []byte { return b }
+}
+
+func (f *frozen) encode() []byte {
+	f.saved.Pending = inOrder(f.pending)
+	for i := range f.saved.Rooms {
+		f.saved.Rooms[i].Keys, f.saved.Rooms[i].Game = f.keys[i].save(), f.games[i]()
+	}
+	return game.Encode(f.saved)
+}
+
+// roomWeight is how many keys weigh as much in a snapshot as a room without any, with
+// its history.
+const roomWeight = 64
+
+// weight is how much a snapshot of the state has to list, in keys. To list one takes
+// about as long as to fold a record.
+func (p *Partition) weight() uint64 {
+	n := len(p.pending.byID)
+	for _, r := range p.rooms {
+		n += roomWeight + len(r.keys.filed) + len(r.keys.newest)
+	}
+	return uint64(n)
 }
 
 // RestorePartition is the state that Snapshot saved. It refuses a snapshot of
@@ -89,7 +135,7 @@ func RestorePartition(cfg PartitionConfig, snapshot []byte) (*Partition, error) 
 	}
 	p := newPartition(cfg)
 	p.clock, p.last, p.epoch, p.owner = s.Clock, s.Last, s.Epoch, s.Owner
-	p.forged, p.digests.stated = s.Forged, s.Stated
+	p.forged, p.digests.stated, p.digests.seq = s.Forged, s.Stated, s.Digested
 	for _, b := range s.Pending {
 		p.pending.add(b)
 	}

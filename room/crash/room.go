@@ -13,6 +13,7 @@ var (
 	_ game.Room     = (*Room)(nil)
 	_ game.Informed = (*Room)(nil)
 	_ game.Settled  = (*Room)(nil)
+	_ game.Freezing = (*Room)(nil)
 )
 
 // phase is where the current round stands.

@@ -14,6 +14,41 @@ import (
 // Snapshot implements game.Room: the public state as JSON in a fixed order.
 func (r *Room) Snapshot() []byte { return game.Encode(r.state) }
 
+// Freeze implements game.Freezing: a copy of the state takes a tenth of the time of
+// its encoding.
+func (r *Room) Freeze() func() []byte {
+	s := r.state
+	s.Current, s.Next = r.Current.freeze(), r.Next.freeze()
+	s.Closing = nil
+	for _, rd := range r.Closing {
+		s.Closing = append(s.Closing, rd.freeze())
+	}
+	s.Fair.Current, s.Fair.Next = clone(r.Fair.Current), clone(r.Fair.Next)
+	s.History = slices.Clone(r.History)
+	return func() []byte { return game.Encode(s) }
+}
+
+// freeze is a copy of what a snapshot shows.
+func (rd *round) freeze() *round {
+	c := *rd
+	c.seats, c.top = nil, nil
+	bets := make([]bet, len(rd.Bets))
+	c.Bets = make([]*bet, len(rd.Bets))
+	for i, b := range rd.Bets {
+		bets[i] = *b
+		c.Bets[i] = &bets[i]
+	}
+	return &c
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
+
 // restore makes a room from a snapshot, checks everything that the code relies
 // on, and derives what is only in memory. That the room makes the same snapshot
 // again rules out what a Snapshot would not have written.

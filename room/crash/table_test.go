@@ -66,6 +66,9 @@ type table struct {
 	kind *Kind
 	room *Room
 	twin *Room // nil: no twin
+	// frozen before the newest input, and what it must show.
+	frozen   func() []byte
+	snapshot []byte
 
 	now    game.Time
 	after  func(name string) // called after each input, if set
@@ -137,6 +140,10 @@ func (tb *table) compare(name string, fx *game.Effects) {
 	if a, b := tb.room.Snapshot(), tb.twin.Snapshot(); !bytes.Equal(a, b) {
 		tb.t.Fatalf("%s: the restored room is in another state:\n%s\n%s", name, a, b)
 	}
+	if tb.frozen != nil && !bytes.Equal(tb.frozen(), tb.snapshot) {
+		tb.t.Fatalf("%s: what was frozen before changed", name)
+	}
+	tb.frozen, tb.snapshot = tb.room.Freeze(), tb.room.Snapshot()
 	if a, b := tb.room.Due(), tb.twin.Due(); a != b {
 		tb.t.Fatalf("%s: the restored room is due at %d, not at %d", name, b, a)
 	}

@@ -121,6 +121,13 @@ type Informed interface {
 	Informed() bool
 }
 
+// Freezing is implemented by rooms whose Snapshot may take long (milliseconds).
+type Freezing interface {
+	// Freeze returns the Snapshot of this moment as a function, which another goroutine
+	// calls once, while the room goes on.
+	Freeze() func() []byte
+}
+
 // Settled is implemented by rooms that wait for results behind their last round.
 type Settled interface {
 	// Settled reports that nothing is on its way: a paused room can be forgotten.

@@ -66,8 +66,12 @@ func TestRestoreContinues(tt *testing.T) {
 		torn.room = room
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			s := drawStep(t)
+			frozen, before := whole.room.(game.Freezing).Freeze(), string(whole.room.Snapshot())
 			whole.step(s)
 			torn.step(s)
+			if after := string(frozen()); after != before {
+				t.Fatalf("frozen before %+v, then changed: %s, want %s", s, after, before)
+			}
 			if rapid.Bool().Draw(t, "tear") {
 				if torn.room, err = (Kind{}).Restore(torn.room.Snapshot()); err != nil {
 					t.Fatal(err)

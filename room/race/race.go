@@ -70,8 +70,9 @@ type room struct {
 }
 
 var (
-	_ game.Room    = (*room)(nil)
-	_ game.Keyless = (*room)(nil)
+	_ game.Room     = (*room)(nil)
+	_ game.Keyless  = (*room)(nil)
+	_ game.Freezing = (*room)(nil)
 )
 
 // state is what a room is besides its board. Times are game times.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tickcast/room/game"
 )
@@ -21,6 +22,18 @@ var errSnapshot = errors.New("not a snapshot of a race")
 // Snapshot implements game.Room.
 func (r *room) Snapshot() []byte {
 	return game.Encode(stored{state: r.state, Racers: r.board.racers})
+}
+
+// Freeze implements game.Freezing.
+func (r *room) Freeze() func() []byte {
+	s := stored{state: r.state, Racers: slices.Clone(r.board.racers)}
+	s.History = slices.Clone(r.History)
+	racers := make([]racer, len(s.Racers))
+	for i, x := range s.Racers {
+		racers[i] = *x
+		s.Racers[i] = &racers[i]
+	}
+	return func() []byte { return game.Encode(s) }
 }
 
 // Restore implements game.Kind. What it accepts, Snapshot gives back byte for

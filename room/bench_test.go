@@ -90,6 +90,27 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
+// BenchmarkManyAutos is the record upon which 10,000 bets are cashed out at their
+// common target: the fold with all that it encodes. The tick of that moment waits for it.
+func BenchmarkManyAutos(b *testing.B) {
+	r, rec := flownTo200(b, 10_000)
+	snapshot := r.p.Snapshot()
+	for b.Loop() {
+		b.StopTimer()
+		p, err := RestorePartition(r.cfg, snapshot)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := p.Apply(rec, &r.out); err != nil {
+			b.Fatal(err)
+		}
+		if len(r.out.Bookings) != 10_000 {
+			b.Fatalf("%d payouts", len(r.out.Bookings))
+		}
+	}
+}
+
 func playedPartition(b *testing.B, players int) *Partition {
 	r := newRig(b)
 	r.create("lobby", "crash", map[string]any{"betting_ms": 300, "crashed_ms": 200, "cap": 110, "max_round_win": 100_000_000_000})

@@ -7,6 +7,9 @@ import (
 	"tickcast/wire"
 )
 
+// envelopeBytes is what a message takes around its room, key and contents.
+const envelopeBytes = 96
+
 // command folds a player's command: known keys are answered from the table, the
 // rest goes to the room's game.
 func (p *Partition) command(at game.At, rec Record) {
@@ -79,7 +82,8 @@ func (p *Partition) collect(at game.At, r *roomState) {
 		e.Gateway = ""
 	}
 	for _, n := range p.fx.Notices {
-		p.tell(r, n.Player, game.Encode(wire.Notice{Type: wire.TypeNotice, Room: r.id, Event: n.Event}))
+		notice := wire.Notice{Type: wire.TypeNotice, Room: r.id, Event: n.Event}
+		p.tell(r, n.Player, notice.AppendJSON(make([]byte, 0, envelopeBytes+len(r.id)+len(n.Event))))
 	}
 	for _, b := range p.fx.Bookings {
 		b.Partition, b.Room, b.At = p.cfg.ID, r.id, at.Wall
@@ -102,5 +106,6 @@ func (p *Partition) tell(r *roomState, player string, message json.RawMessage) {
 }
 
 func encodeAnswer(room, key string, result json.RawMessage, refusal *wire.Error) json.RawMessage {
-	return game.Encode(wire.Answer{Type: wire.TypeAnswer, Room: room, Key: key, OK: refusal == nil, Result: result, Error: refusal})
+	a := wire.Answer{Type: wire.TypeAnswer, Room: room, Key: key, OK: refusal == nil, Result: result, Error: refusal}
+	return a.AppendJSON(make([]byte, 0, envelopeBytes+len(room)+len(key)+len(result)))
 }

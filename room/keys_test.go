@@ -92,11 +92,11 @@ func TestRepliesFitAMessage(t *testing.T) {
 		{maxListBytes}:           4,
 		{maxListBytes, 1}:        1,
 	} {
-		if got := fitting(sizes[:], func(n int) int { return n }); got != want {
+		if got, _ := fitting(sizes[:], func(n int) int { return n }); got != want {
 			t.Errorf("%d of %v bytes go out in one message, want %d", got, sizes, want)
 		}
 	}
-	if fitting(nil, updateBytes) != 0 {
+	if n, _ := fitting(nil, updateBytes); n != 0 {
 		t.Error("nothing became something")
 	}
 }

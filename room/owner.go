@@ -38,10 +38,10 @@ func (r *replica) tryClaim(ctx context.Context, seen uint64) {
 }
 
 // claimed is called behind each folded claim.
-func (r *replica) claimed(ctx context.Context, now time.Time) {
+func (r *replica) claimed(ctx context.Context) {
 	switch {
 	case r.part.Epoch() == r.claim:
-		r.speak(ctx, now)
+		r.speak(ctx)
 	case r.speaking:
 		r.log.Info("superseded", "epoch", r.claim, "by", r.part.owner)
 		r.fallSilent("superseded")
@@ -49,7 +49,7 @@ func (r *replica) claimed(ctx context.Context, now time.Time) {
 }
 
 // speak begins to own the partition.
-func (r *replica) speak(ctx context.Context, now time.Time) {
+func (r *replica) speak(ctx context.Context) {
 	if err := r.listen(); err != nil {
 		r.log.Warn("cannot own the partition", "err", err)
 		r.fallSilent("refused")
@@ -61,7 +61,7 @@ func (r *replica) speak(ctx context.Context, now time.Time) {
 	r.metrics.owned.Inc()
 	r.log.Info("owns the partition", "epoch", r.claim, "rooms", r.part.Rooms())
 	r.appender.start(r.claim)
-	r.speaker.introduce(r.part, now)
+	r.speaker.introduce(r.part)
 	r.fulfil(ctx, r.part.roomIDs())
 	r.report()
 }
@@ -94,6 +94,7 @@ func (r *replica) fallSilent(why string) {
 	}
 	r.subs = nil
 	r.host.directory.withdraw(r.id)
+	r.speaker.drop()
 	if r.speaking {
 		r.metrics.claims.WithLabelValues(why).Inc()
 		r.metrics.owned.Dec()
@@ -122,6 +123,7 @@ func (r *replica) yield(now time.Time) {
 func (r *replica) leave() {
 	if r.speaking {
 		r.snapshot(time.Now(), true)
+		r.speaker.flush(r.part, time.Now())
 		_ = r.host.cfg.Conn.FlushTimeout(time.Second)
 	}
 	r.fallSilent("released")

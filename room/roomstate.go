@@ -91,7 +91,7 @@ func (r *roomState) cut(p *Partition, at game.At) {
 			u.Events = append(u.Events, e.Body)
 		}
 		r.events, r.lastCut = nil, at.Now
-		body := game.Encode(u)
+		body := u.AppendJSON(nil)
 		r.ring.add(wire.OutRecord{Seq: r.seq, Time: int64(at.Now), Message: body})
 		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutUpdate, at.Now, body))
 	}
@@ -99,7 +99,7 @@ func (r *roomState) cut(p *Partition, at game.At) {
 		if m := at.Now - at.Now%iv; m > r.lastTick {
 			r.lastTick = m
 			t := wire.Tick{Type: wire.TypeTick, Room: r.id, Seq: r.seq, Time: at.Now.Micros(), Epoch: p.epoch}
-			p.out.Messages = append(p.out.Messages, r.message(p, wire.OutTick, at.Now, game.Encode(t)))
+			p.out.Messages = append(p.out.Messages, r.message(p, wire.OutTick, at.Now, t.AppendJSON(make([]byte, 0, envelopeBytes+len(r.id)))))
 		}
 	}
 }
@@ -130,8 +130,9 @@ func (r *roomState) info(partition int) wire.RoomInfo {
 // tells thousands.
 func (p *Partition) flushPrivate(r *roomState) {
 	for rest := r.private; len(rest) > 0; {
-		n := fitting(rest, func(m wire.Private) int { return len(m.Player) + len(m.Message) + 32 })
-		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutPrivate, p.clock.Now, game.Encode(rest[:n])))
+		n, bytes := fitting(rest, func(m wire.Private) int { return len(m.Player) + len(m.Message) + 32 })
+		body := wire.AppendPrivates(make([]byte, 0, bytes), rest[:n])
+		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutPrivate, p.clock.Now, body))
 		rest = rest[n:]
 	}
 	r.private = nil
@@ -207,7 +208,8 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 	case wire.AskSince:
 		var whole bool
 		reply.Updates, whole = r.ring.since(a.Seq, r.seq)
-		reply.Updates, reply.Lost = reply.Updates[:fitting(reply.Updates, updateBytes)], !whole // who asks goes on behind the last
+		n, _ := fitting(reply.Updates, updateBytes)
+		reply.Updates, reply.Lost = reply.Updates[:n], !whole // who asks goes on behind the last
 	case wire.AskYou:
 		reply.You = map[string]json.RawMessage{}
 		for _, player := range a.Players[:min(len(a.Players), wire.MaxAskPlayers)] {
@@ -223,16 +225,17 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 	return reply
 }
 
-// fitting is how many of the first of a list go out in one message: as many as fit
-// maxListBytes, but at least one if there is one.
-func fitting[T any](list []T, size func(T) int) int {
-	bytes := 0
-	for i, e := range list {
-		if bytes += size(e); bytes > maxListBytes && i > 0 {
-			return i
+// fitting is how many of the first of a list go out in one message, and their size:
+// as many as fit maxListBytes, but at least one if there is one.
+func fitting[T any](list []T, size func(T) int) (n, bytes int) {
+	for _, e := range list {
+		more := size(e)
+		if bytes+more > maxListBytes && n > 0 {
+			break
 		}
+		n, bytes = n+1, bytes+more
 	}
-	return len(list)
+	return n, bytes
 }
 
 func updateBytes(r wire.OutRecord) int { return len(r.Message) }

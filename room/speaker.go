@@ -19,47 +19,99 @@ const (
 	resendMost  = 5 * time.Minute
 )
 
+const (
+	// gatherAnswers bounds the answers that wait for others to the same gateway.
+	gatherAnswers = 512
+	// bookBatch is how many bookings go out in one turn of the owner's loop. When a
+	// crash or a target ends thousands of bets, ticks and commands come between them.
+	bookBatch = 64
+)
+
 // speaker says what the owner says, over core NATS: its messages may be lost, and
 // whoever misses one asks. What must not be lost is in the state and said again.
+//
+// What everybody is told goes out at once. Answers and what single players are told
+// wait for flush, so that the records that are folded in one turn of the loop take one
+// message to each gateway; bookings follow in batches.
 type speaker struct {
 	nc        *nats.Conn
 	p         int
 	directory *directory
 	buf       []byte
+	answers   int // in byNode
 	byNode    map[string][]wire.RoutedAnswer
+	private   []Message
+	queue     []string // IDs of the bookings that are to go out, each in sent
 	sent      map[string]*resend
+	more      chan struct{} // capacity 1: flush has left some of queue
 }
 
+// resend is an outstanding booking.
 type resend struct {
-	at   time.Time
-	wait time.Duration
+	queued bool
+	at     time.Time // when it goes out again, unless queued
+	wait   time.Duration
 }
 
 func newSpeaker(nc *nats.Conn, p int, d *directory) *speaker {
-	return &speaker{nc: nc, p: p, directory: d, byNode: map[string][]wire.RoutedAnswer{}, sent: map[string]*resend{}}
+	return &speaker{
+		nc: nc, p: p, directory: d, byNode: map[string][]wire.RoutedAnswer{}, sent: map[string]*resend{}, more: make(chan struct{}, 1),
+	}
 }
 
-// say publishes an output. Errors are those of a closed connection, which the
-// replica meets elsewhere.
-func (s *speaker) say(o *Output, now time.Time) {
+// say publishes what everybody is told in an output and keeps the rest for flush.
+// Errors are those of a closed connection, which the replica meets elsewhere.
+func (s *speaker) say(o *Output) {
+	for _, m := range o.Messages {
+		if m.Class == wire.OutPrivate {
+			s.private = append(s.private, m)
+		} else {
+			s.message(m)
+		}
+	}
 	for _, a := range o.Answers {
 		s.byNode[a.Node] = append(s.byNode[a.Node], a.RoutedAnswer)
 	}
+	for i := range o.Bookings {
+		s.enqueue(o.Bookings[i].ID)
+	}
+	s.directory.put(o.Directory, o.Sanctions)
+	if s.answers += len(o.Answers); s.answers >= gatherAnswers {
+		s.flushAnswers()
+	}
+}
+
+// flush publishes the answers and private messages that were kept, and a batch of the
+// bookings.
+func (s *speaker) flush(p *Partition, now time.Time) {
+	s.flushAnswers()
+	for _, m := range s.private {
+		s.message(m)
+	}
+	clear(s.private)
+	s.private = s.private[:0]
+	n := min(len(s.queue), bookBatch)
+	for _, id := range s.queue[:n] {
+		s.book(p, id, now)
+	}
+	if s.queue = s.queue[n:]; len(s.queue) > 0 {
+		select {
+		case s.more <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (s *speaker) flushAnswers() {
 	for node, answers := range s.byNode {
-		for len(answers) > 0 {
-			n := fitting(answers, answerBytes)
-			_ = s.nc.Publish(wire.AnswerSubject(node), game.Encode(answers[:n]))
-			answers = answers[n:]
+		for rest := answers; len(rest) > 0; {
+			n, bytes := fitting(rest, answerBytes)
+			_ = s.nc.Publish(wire.AnswerSubject(node), wire.AppendAnswers(make([]byte, 0, bytes), rest[:n]))
+			rest = rest[n:]
 		}
 		delete(s.byNode, node)
 	}
-	for _, m := range o.Messages {
-		s.message(m)
-	}
-	for _, b := range o.Bookings {
-		s.book(b, now)
-	}
-	s.directory.put(o.Directory, o.Sanctions)
+	s.answers = 0
 }
 
 // answerBytes is at least what an answer takes in a list; a character of a key may
@@ -73,38 +125,57 @@ func (s *speaker) message(m Message) {
 	_ = s.nc.Publish(wire.OutClassSubject(s.p, m.Room, m.Class), s.buf)
 }
 
-func (s *speaker) book(b wire.Booking, now time.Time) {
-	m := nats.NewMsg(wire.LedgerSubject(s.p))
-	m.Header.Set(jetstream.MsgIDHeader, b.ID)
-	m.Data = game.Encode(b)
-	r := s.sent[b.ID]
+func (s *speaker) enqueue(id string) {
+	r := s.sent[id]
 	if r == nil {
 		r = &resend{wait: resendFirst / 2}
-		s.sent[b.ID] = r
+		s.sent[id] = r
 	}
+	if !r.queued {
+		r.queued = true
+		s.queue = append(s.queue, id)
+	}
+}
+
+// book publishes a queued booking, unless its result has come meanwhile.
+func (s *speaker) book(p *Partition, id string, now time.Time) {
+	n, outstanding := p.pending.byID[id]
+	if !outstanding {
+		delete(s.sent, id)
+		return
+	}
+	m := nats.NewMsg(wire.LedgerSubject(s.p))
+	m.Header.Set(jetstream.MsgIDHeader, id)
+	m.Data = game.Encode(p.pending.byNum[n])
+	r := s.sent[id]
 	if s.nc.PublishMsg(m) == nil { // otherwise the connection is down: soon again
 		r.wait = min(2*r.wait, resendMost)
 	}
-	r.at = now.Add(r.wait)
+	r.queued, r.at = false, now.Add(r.wait)
 }
 
-// repeat sends the outstanding bookings that are due again.
+// repeat queues the outstanding bookings that are due again.
 func (s *speaker) repeat(p *Partition, now time.Time) {
 	for id, r := range s.sent {
-		n, outstanding := p.pending.byID[id]
-		switch {
+		switch _, outstanding := p.pending.byID[id]; {
+		case r.queued:
 		case !outstanding:
 			delete(s.sent, id)
 		case now.After(r.at):
-			s.book(p.pending.byNum[n], now)
+			s.enqueue(id)
 		}
 	}
 }
 
+// drop forgets the bookings that are to go out: the next owner repeats them.
+func (s *speaker) drop() {
+	clear(s.sent)
+	s.queue = nil
+}
+
 // introduce says what a new owner says first: the owner before may have folded
 // records without having spoken.
-func (s *speaker) introduce(p *Partition, now time.Time) {
-	clear(s.sent)
+func (s *speaker) introduce(p *Partition) {
 	var infos []wire.RoomInfo
 	var sanctions []wire.Sanction
 	for _, r := range p.rooms {
@@ -123,6 +194,6 @@ func (s *speaker) introduce(p *Partition, now time.Time) {
 	}
 	s.directory.introduce(s.p, time.Unix(0, p.last.Time), infos, sanctions)
 	for _, b := range p.pending.list() {
-		s.book(b, now)
+		s.enqueue(b.ID)
 	}
 }

@@ -73,48 +73,69 @@ func (f *feed) lastSeq(ctx context.Context) (uint64, error) {
 // read hands the records from to, inclusive, to apply, in order and without a
 // gap. It goes on until it has them all, ctx ends, or apply returns an error.
 func (f *feed) read(ctx context.Context, from, to uint64, apply func(Record) error) error {
-	for from <= to {
-		next, err := f.readBatch(ctx, from, to, apply)
-		if err != nil {
-			return err
-		}
-		if next == from {
-			select {
-			case <-ctx.Done():
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for next := f.fetch(ctx, from, to); from <= to; {
+		b := <-next
+		from += uint64(len(b.records))
+		if from <= to && b.err == nil {
+			if len(b.records) == 0 && !pause(ctx, fillRetry) {
 				return context.Cause(ctx)
-			case <-time.After(fillRetry):
+			}
+			next = f.fetch(ctx, from, to) // while these are applied
+		}
+		for _, rec := range b.records {
+			if err := apply(rec); err != nil {
+				return err
 			}
 		}
-		from = next
+		if b.err != nil {
+			return b.err
+		}
 	}
 	return nil
 }
 
-func (f *feed) readBatch(ctx context.Context, from, to uint64, apply func(Record) error) (uint64, error) {
+// batch is what came of one direct get: fewer records than were asked for, or none,
+// when they could not be read now, and an error when that will not change.
+type batch struct {
+	records []Record
+	err     error
+}
+
+// fetch reads some of the records from to, inclusive, in the background.
+func (f *feed) fetch(ctx context.Context, from, to uint64) <-chan batch {
+	fetched := make(chan batch, 1)
+	go func() {
+		var b batch
+		b.records, b.err = f.readBatch(ctx, from, int(min(to-from+1, fillBatch)))
+		fetched <- b
+	}()
+	return fetched
+}
+
+func (f *feed) readBatch(ctx context.Context, from uint64, n int) ([]Record, error) {
 	batchCtx, cancel := context.WithTimeout(ctx, fillTimeout)
 	defer cancel()
-	n := min(to-from+1, fillBatch)
-	msgs, err := jetstreamext.GetBatch(batchCtx, f.js, f.name, int(n), jetstreamext.GetBatchSeq(from))
+	msgs, err := jetstreamext.GetBatch(batchCtx, f.js, f.name, n, jetstreamext.GetBatchSeq(from))
 	if err != nil {
-		return from, ignoreTransient(ctx, err)
+		return nil, ignoreTransient(ctx, err)
 	}
+	records := make([]Record, 0, n)
 	for m, err := range msgs {
 		if err != nil {
-			return from, ignoreTransient(ctx, err)
+			return records, ignoreTransient(ctx, err)
 		}
-		if m.Sequence != from {
-			return from, fmt.Errorf("%s has record %d where %d was expected", f.name, m.Sequence, from)
+		if want := from + uint64(len(records)); m.Sequence != want {
+			return records, fmt.Errorf("%s has record %d where %d was expected", f.name, m.Sequence, want)
 		}
 		rec, err := f.parse(m)
 		if err != nil {
-			return from, err
+			return records, err
 		}
-		if err := apply(rec); err != nil {
-			return from, err
-		}
-		from++
+		records = append(records, rec)
 	}
-	return from, nil
+	return records, nil
 }
 
 // ignoreTransient lets a read be tried again unless its caller gave up.

@@ -1,12 +1,16 @@
 package room
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tickcast/wire"
+)
 
 // metrics are the counters of a process's replicas. Rooms and players are never
 // labels.
 type metrics struct {
-	records    *prometheus.CounterVec // by kind
-	claims     *prometheus.CounterVec // by outcome
+	records    map[wire.Kind]prometheus.Counter // read only after newMetrics
+	claims     *prometheus.CounterVec           // by outcome
 	fills      prometheus.Counter
 	restarts   prometheus.Counter
 	owned      prometheus.Gauge
@@ -16,10 +20,11 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
+	records := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tickcast_room_records_total", Help: "Log records folded, by kind.",
+	}, []string{"kind"})
 	m := &metrics{
-		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tickcast_room_records_total", Help: "Log records folded, by kind.",
-		}, []string{"kind"}),
+		records: map[wire.Kind]prometheus.Counter{},
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tickcast_room_claims_total", Help: "Claims of partitions, by outcome (won, refused, superseded, fenced, released).",
 		}, []string{"outcome"}),
@@ -42,8 +47,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "tickcast_room_asks_refused_total", Help: "Requests to an owner that do not parse.",
 		}),
 	}
+	for _, k := range []wire.Kind{wire.KindCommand, wire.KindAction, wire.KindResult, wire.KindClaim, wire.KindOwner} {
+		m.records[k] = records.WithLabelValues(string(k))
+	}
 	if reg != nil {
-		reg.MustRegister(m.records, m.claims, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused)
+		reg.MustRegister(records, m.claims, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused)
 	}
 	return m
 }

@@ -177,9 +177,17 @@ func (p *Partition) authority(rec Record) (evt wire.OwnerRecord, byOwner bool) {
 	case rec.Kind == wire.KindClaim:
 		byOwner = true
 	case rec.Kind == wire.KindOwner:
-		byOwner = json.Unmarshal(rec.Data, &evt) == nil && evt.Epoch == p.epoch && p.epoch != 0
+		evt, byOwner = decodeOwner(rec.Data)
+		byOwner = byOwner && evt.Epoch == p.epoch && p.epoch != 0
 	}
 	return evt, byOwner
+}
+
+// decodeOwner is apart from authority, where its result would take memory for every
+// record.
+func decodeOwner(data []byte) (evt wire.OwnerRecord, ok bool) {
+	ok = json.Unmarshal(data, &evt) == nil
+	return evt, ok
 }
 
 // lastOnClaimSubject is what a claim must expect: the epoch seen dead, unless a

@@ -245,7 +245,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 	if r.part.OwnedLast() {
 		r.lastOwn = now
 	}
-	r.metrics.records.WithLabelValues(string(rec.Kind)).Inc()
+	r.metrics.records[rec.Kind].Inc()
 	if rec.Kind == wire.KindOwner && !r.knows(ctx, r.out.Touched) {
 		return
 	}

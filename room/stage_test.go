@@ -28,7 +28,7 @@ const patience = 60 * time.Second
 // stage is a deployment without gateways: the log, hosts, and the test in the
 // parts of a gateway, an operator and a ledger.
 type stage struct {
-	t          *testing.T
+	t          testing.TB
 	bus        *bus.Embedded
 	partitions int
 	gateway    *nats.Conn
@@ -42,14 +42,14 @@ type stage struct {
 	lastTick map[string]wire.Tick
 }
 
-func newStage(t *testing.T, partitions int) *stage {
+func newStage(t testing.TB, partitions int) *stage {
 	t.Helper()
 	s := newStageWithoutLedger(t, partitions)
 	s.serveLedger()
 	return s
 }
 
-func newStageWithoutLedger(t *testing.T, partitions int) *stage {
+func newStageWithoutLedger(t testing.TB, partitions int) *stage {
 	t.Helper()
 	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {

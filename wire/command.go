@@ -53,12 +53,14 @@ func DecodeCommand(b []byte) (Command, error) {
 		return Command{}, errCommand
 	}
 	c.Round, b = round, b[n:]
+	text := string(b) // once for all
 	for _, f := range [...]*string{&c.Player, &c.Name, &c.Gateway, &c.Key, &c.Op} {
 		s, rest, ok := cutField(b)
 		if !ok {
 			return Command{}, errCommand
 		}
-		*f, b = string(s), rest
+		end := len(text) - len(rest)
+		*f, b = text[end-len(s):end], rest
 	}
 	args, rest, ok := cutField(b)
 	if !ok || len(rest) > 0 || len(args) > MaxArgsBytes {
@@ -85,26 +87,22 @@ func cutField(b []byte) (field, rest []byte, ok bool) {
 // BodyHash identifies what a command says, without who asks and under which
 // key: the same key with another BodyHash is a conflict.
 func (c *Command) BodyHash() [8]byte {
-	h := sha256.New()
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], c.Round)
-	h.Write(n[:])
-	h.Write([]byte(c.Op))
-	h.Write([]byte{0})
-	h.Write(c.Args)
-	return [8]byte(h.Sum(nil)[:8])
+	b := make([]byte, 0, 8+MaxOpBytes+1+MaxArgsBytes)
+	b = binary.BigEndian.AppendUint64(b, c.Round)
+	b = append(append(b, c.Op...), 0)
+	sum := sha256.Sum256(append(b, c.Args...))
+	return [8]byte(sum[:8])
 }
 
 // MsgID is the log's deduplication ID of a command: a hash of player, room, key
 // and body. With the bare key a conflict could not be seen, and one player could
 // swallow another's command.
 func (c *Command) MsgID(room string) string {
-	h := sha256.New()
+	b := make([]byte, 0, MaxPlayerBytes+MaxRoomIDBytes+MaxKeyBytes+16)
 	for _, s := range [...]string{c.Player, room, c.Key} {
-		h.Write([]byte(s))
-		h.Write([]byte{0})
+		b = append(append(b, s...), 0)
 	}
 	body := c.BodyHash()
-	h.Write(body[:])
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
+	sum := sha256.Sum256(append(b, body[:]...))
+	return base64.RawURLEncoding.EncodeToString(sum[:18])
 }

@@ -13,6 +13,7 @@ type Output struct {
 	Directory []wire.RoomInfo
 	Sanctions []wire.Sanction
 	Touched   []string // rooms whose duties may have changed
+	Stated    []string // rooms about which the owner stated a fact
 }
 
 // Message is one message to the gateways of a room.
@@ -33,5 +34,5 @@ func (o *Output) reset() {
 	clear(o.Messages)
 	clear(o.Answers)
 	o.Messages, o.Answers, o.Bookings = o.Messages[:0], o.Answers[:0], o.Bookings[:0]
-	o.Directory, o.Sanctions, o.Touched = o.Directory[:0], o.Sanctions[:0], o.Touched[:0]
+	o.Directory, o.Sanctions, o.Touched, o.Stated = o.Directory[:0], o.Sanctions[:0], o.Touched[:0], o.Stated[:0]
 }

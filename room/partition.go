@@ -259,6 +259,7 @@ func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {
 	if err := r.game.Fact(at, evt.Kind, evt.Data, &p.fx); err != nil {
 		return fmt.Errorf("%s of room %s: %w", evt.Kind, r.id, err)
 	}
+	p.out.Stated = append(p.out.Stated, r.id)
 	p.collect(at, r)
 	return nil
 }

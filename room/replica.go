@@ -246,7 +246,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 		r.lastOwn = now
 	}
 	r.metrics.records[rec.Kind].Inc()
-	if rec.Kind == wire.KindOwner && !r.knows(ctx, r.out.Touched) {
+	if !r.knows(ctx, r.out.Stated) { // what a room commits itself to is stated by an owner
 		return
 	}
 	if rec.Kind == wire.KindClaim && r.part.Epoch() == rec.Seq {

@@ -17,9 +17,10 @@ const (
 	// markDistance is the distance of the seeds kept per chain: any other costs at
 	// most 1,023 hashes (0.1 ms), and a chain of 65,536 takes 2 KB.
 	markDistance = 1024
-	// keptChains bounds the chains kept by one process: 20 MB. A chain that was
-	// dropped costs up to 65,536 hashes (6 ms) when it is needed again.
-	keptChains = 8192
+	// keptChains bounds the chains kept by one process, 4 KB each, to more than it has
+	// rooms: a chain that was dropped costs up to 65,536 hashes (6 ms) when it is needed
+	// again, and of a room more than fit every round would need one again.
+	keptChains = 1 << 16
 )
 
 // Chains is the source of a room server's secrets. It behaves like a function:

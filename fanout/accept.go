@@ -103,7 +103,7 @@ func (h *Hub) newConn(nc net.Conn) *Conn {
 // way is the label of how c sends.
 func (c *Conn) way() string {
 	if c.fd >= 0 {
-		return wayRaw
+		return c.hub.fdWay
 	}
 	return wayWrite
 }

@@ -4,7 +4,20 @@ import "testing"
 
 // A broadcast allocates nothing, however many connections there are.
 func TestBroadcastAllocatesNothing(t *testing.T) {
-	h := NewHub(Config{Shards: 1})
+	for _, way := range []string{wayRaw, wayUring} {
+		t.Run(way, func(t *testing.T) {
+			if err := Missing(way); err != nil {
+				t.Skip(err)
+			}
+			cfg := WayConfig(way)
+			cfg.Shards = 1
+			broadcastAllocations(t, cfg)
+		})
+	}
+}
+
+func broadcastAllocations(t *testing.T, cfg Config) {
+	h := NewHub(cfg)
 	topic := h.Topic("room", 16)
 	for _, c := range loopback(t, h, 50, nil) {
 		if err := topic.Join(c, 0, nil); err != nil {

@@ -86,7 +86,13 @@ func TestMetrics(t *testing.T) {
 			f()
 			take()
 		}
-		way := map[bool]string{false: "raw", true: "write"}[cfg.PlainWrite]
+		way := fanout.WayUring
+		switch {
+		case cfg.PlainWrite:
+			way = fanout.WayWrite
+		case cfg.SingleSends:
+			way = fanout.WayRaw
+		}
 		eventually(t, "all is counted", func() bool { return r.metric("bytes_total", "") == float64(size) })
 		for label, want := range map[string]float64{"update": 1, "tick": 1, "notice": 1, "own": 1, "control": 1} {
 			if got := r.metric("frames_total", label); got != want {

@@ -72,10 +72,13 @@ func TestSizePerConnection(t *testing.T) {
 // BenchmarkBroadcast publishes one update of 128 bytes when every client has got
 // the one before; the clients read on the same cores.
 func BenchmarkBroadcast(b *testing.B) {
-	for _, plain := range []bool{false, true} {
-		for _, n := range []int{10, 100, 1000} {
-			way := map[bool]string{false: wayRaw, true: wayWrite}[plain]
-			b.Run(fmt.Sprintf("%s/%d", way, n), func(b *testing.B) { broadcast(b, Config{PlainWrite: plain}, n) })
+	for _, way := range []string{wayRaw, wayWrite, wayUring} {
+		if err := Missing(way); err != nil {
+			b.Log(err)
+			continue
+		}
+		for _, n := range []int{1, 2, 4, 10, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", way, n), func(b *testing.B) { broadcast(b, WayConfig(way), n) })
 		}
 	}
 }

@@ -21,6 +21,9 @@ type Config struct {
 	// PlainWrite writes through each connection's own Write even where the non-blocking
 	// way on the descriptor is possible.
 	PlainWrite bool
+	// SingleSends makes a system call per socket and broadcast even where many can be made
+	// by one (io_uring).
+	SingleSends bool
 	// OutboxFrames and OutboxBytes bound the own messages that wait for one connection.
 	// Zero means 64 frames and 512 KiB (a snapshot with its chat lines is tens of KiB).
 	OutboxFrames int

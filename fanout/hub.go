@@ -18,6 +18,7 @@ type Hub struct {
 	cfg     Config   // Static.
 	metrics *metrics // Static.
 	shards  []*shard // Static.
+	fdWay   string   // Static. How what has a descriptor is sent to: wayUring or wayRaw.
 	turn    atomic.Uint32
 	poller  *poller   // Static; nil where connections have a reading goroutine each
 	batches sync.Pool // of *batch
@@ -31,7 +32,9 @@ type Hub struct {
 }
 
 // NewHub makes a hub. It starts nothing: frames go out once Run is called.
-func NewHub(cfg Config) *Hub {
+func NewHub(cfg Config) *Hub { return newHub(cfg, openUring) }
+
+func newHub(cfg Config, open func() (sender, error)) *Hub {
 	cfg = cfg.withDefaults()
 	h := &Hub{cfg: cfg, metrics: newMetrics(cfg.Metrics), topics: map[string]*Topic{}}
 	if p, err := newPoller(); err == nil { // where there is none, goroutines read
@@ -39,8 +42,10 @@ func NewHub(cfg Config) *Hub {
 	}
 	h.batches.New = func() any { return newBatch() }
 	h.inboxes.New = func() any { return new(inbox) }
-	for range cfg.Shards {
-		h.shards = append(h.shards, newShard(h))
+	senders, way := newSenders(cfg, open)
+	h.fdWay = way
+	for _, s := range senders {
+		h.shards = append(h.shards, newShard(h, s))
 	}
 	return h
 }
@@ -54,6 +59,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	flushers.Wait()
+	for _, s := range h.shards {
+		s.sender.close()
+	}
 	h.mu.Lock()
 	h.stopped = true
 	h.mu.Unlock()

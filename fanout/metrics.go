@@ -7,6 +7,7 @@ import (
 
 // Ways of sending, the label "way" of tickcast_fanout_connections.
 const (
+	wayUring = "uring" // as raw, and broadcasts by io_uring
 	wayRaw   = "raw"   // non-blocking sendto on the descriptor
 	wayWrite = "write" // the connection's own Write
 )
@@ -18,6 +19,7 @@ type metrics struct {
 	dropped     [dropReasons]prometheus.Counter
 	slow        [slowReasons]prometheus.Counter
 	connections map[string]prometheus.Gauge // by way; read only after newMetrics
+	calls       prometheus.Counter
 	blocked     prometheus.Gauge
 	sendBlocked prometheus.Counter
 	behind      prometheus.Counter
@@ -34,6 +36,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m := &metrics{
 		bytes:       counter("bytes_total", "Bytes given to sockets."),
+		calls:       counter("broadcast_calls_total", "System calls that gave frames of topics to sockets that keep up."),
 		sendBlocked: counter("send_blocked_total", "Writes after which a socket took no more bytes."),
 		blocked: f.NewGauge(prometheus.GaugeOpts{
 			Name: "tickcast_fanout_blocked_connections", Help: "Connections whose backlog waits for their socket.",
@@ -57,7 +60,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	conns := f.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tickcast_fanout_connections", Help: "Open connections by way of sending.",
 	}, []string{"way"})
-	for _, way := range [...]string{wayRaw, wayWrite} {
+	for _, way := range [...]string{wayUring, wayRaw, wayWrite} {
 		m.connections[way] = conns.WithLabelValues(way)
 	}
 	return m
@@ -68,6 +71,7 @@ type tally struct {
 	frames  [classes]int
 	dropped [dropReasons]int
 	bytes   int
+	calls   int
 	blocked int
 }
 
@@ -85,6 +89,9 @@ func (m *metrics) add(t *tally) {
 	}
 	if t.bytes > 0 {
 		m.bytes.Add(float64(t.bytes))
+	}
+	if t.calls > 0 {
+		m.calls.Add(float64(t.calls))
 	}
 	if t.blocked > 0 {
 		m.sendBlocked.Add(float64(t.blocked))

@@ -33,15 +33,15 @@ type rig struct {
 	ended chan error        // how they ended
 }
 
-// forEachWay runs a test with the non-blocking way and with the connection's
-// own Write.
+// forEachWay runs a test with each way of sending.
 func forEachWay(t *testing.T, f func(t *testing.T, cfg fanout.Config)) {
-	for _, plain := range []bool{false, true} {
-		name := "raw"
-		if plain {
-			name = "write"
-		}
-		t.Run(name, func(t *testing.T) { f(t, fanout.Config{PlainWrite: plain}) })
+	for _, way := range []string{fanout.WayRaw, fanout.WayWrite, fanout.WayUring} {
+		t.Run(way, func(t *testing.T) {
+			if err := fanout.Missing(way); err != nil {
+				t.Skip(err)
+			}
+			f(t, fanout.WayConfig(way))
+		})
 	}
 }
 

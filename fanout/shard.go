@@ -49,8 +49,9 @@ func (p *part) copyTo(dst []*subscription) []*subscription {
 
 // shard is one flusher: it writes what was published to its connections.
 type shard struct {
-	hub  *Hub          // Static.
-	kick chan struct{} // Static. One token: there may be dirty parts.
+	hub    *Hub          // Static.
+	sender sender        // Static. Owned by run.
+	kick   chan struct{} // Static. One token: there may be dirty parts.
 
 	mu    sync.Mutex // guards dirty and part.queued
 	dirty []*part
@@ -60,11 +61,14 @@ type shard struct {
 	subs   []*subscription
 	common *batch // what connections that keep up get
 	own    *batch // what one that does not gets
+	lot    lot    // who gets common next
 	held   int    // connections of this flush that are looked at again
 }
 
-func newShard(h *Hub) *shard {
-	return &shard{hub: h, kick: make(chan struct{}, 1), common: newBatch(), own: newBatch()}
+func newShard(h *Hub, by sender) *shard {
+	return &shard{
+		hub: h, sender: by, kick: make(chan struct{}, 1), common: newBatch(), own: newBatch(), lot: newLot(by.most()),
+	}
 }
 
 // enqueue makes the shard look at p.
@@ -119,10 +123,17 @@ func (s *shard) flush(p *part, now int64) {
 	for _, sub := range s.subs {
 		c := sub.conn
 		c.mu.Lock()
-		out := s.visit(sub, &pass, now)
-		c.mu.Unlock()
-		c.settle(out)
+		out, common := s.visit(sub, &pass, now)
+		if !common {
+			c.mu.Unlock()
+			c.settle(out)
+			continue
+		}
+		if s.lot.add(c); s.lot.full() {
+			s.sendLot(&pass)
+		}
 	}
+	s.sendLot(&pass)
 	clear(s.subs)
 	if s.held > 0 && !p.again.Swap(true) {
 		// What is held back goes out though nothing more may be published.
@@ -165,39 +176,37 @@ func (s *shard) prepare(p *part) pass {
 	return ps
 }
 
-// visit writes to one connection what is due. The caller holds its mu.
-func (s *shard) visit(sub *subscription, ps *pass, now int64) outcome {
+// visit writes to one connection what is due, unless that is the common bytes. The caller
+// holds its mu.
+func (s *shard) visit(sub *subscription, ps *pass, now int64) (out outcome, common bool) {
 	c := sub.conn
 	if sub.gone || c.flags&flagDead != 0 {
-		return idle
+		return idle, false
 	}
 	if c.flags&flagArmed != 0 {
 		if now-c.moved > int64(s.hub.cfg.StallTimeout) {
 			c.closeSlow(SlowStall)
 		}
-		return idle
+		return idle, false
 	}
 	if c.flags&flagRaw == 0 {
 		c.arm()
-		return idle
+		return idle, false
 	}
 	if ps.look {
 		c.look(now)
 	}
 	if c.flags&flagHeld != 0 {
 		s.held++
-		return idle
+		return idle, false
 	}
-	out := idle
 	if sub.cur == ps.from && len(ps.bytes) > 0 && c.quiet() {
-		out = s.writeCommon(c, ps)
-	} else {
-		out = c.flush(s.own)
+		return idle, true
 	}
-	if out == blocked {
+	if out = c.flush(s.own); out == blocked {
 		c.arm()
 	}
-	return out
+	return out, false
 }
 
 // quiet reports whether nothing but one topic concerns the connection: it may get the
@@ -206,15 +215,33 @@ func (c *Conn) quiet() bool {
 	return len(c.rest) == 0 && len(c.out.letters) == 0 && c.flags&^flagIdle == flagRaw && c.subs.live && c.subs.next == nil
 }
 
-func (s *shard) writeCommon(c *Conn, ps *pass) outcome {
-	n, err := c.write(ps.bytes)
-	if err != nil {
+// sendLot gives the lot the common bytes, and unlocks it.
+func (s *shard) sendLot(ps *pass) {
+	l := &s.lot
+	if len(l.conns) == 0 {
+		return
+	}
+	s.common.tally.calls += s.sender.send(ps.bytes, l.fds, l.took)
+	for i, c := range l.conns {
+		out := s.tookCommon(c, int(l.took[i]), ps)
+		c.mu.Unlock()
+		c.settle(out)
+	}
+	l.reset()
+}
+
+// tookCommon notes that c's socket took n of the common bytes. The caller holds c.mu.
+func (s *shard) tookCommon(c *Conn, n int, ps *pass) outcome {
+	if n < 0 {
 		return failed
 	}
+	c.kernel.sent += uint64(n)
 	s.common.tally.bytes += n
 	c.commit(s.common, n)
 	if n < len(ps.bytes) {
-		return c.refused(n, &s.common.tally)
+		c.refused(n, &s.common.tally)
+		c.arm()
+		return blocked
 	}
 	c.subs.cur = ps.to
 	return idle

@@ -46,6 +46,7 @@ type Config struct {
 	MessageBurst   int
 	DrainWindow    time.Duration
 	BehindBalancer bool
+	SingleSends    bool
 
 	RoomSecretFile        string
 	JWTSecretFile         string

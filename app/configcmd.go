@@ -119,7 +119,7 @@ func writeDefaults(w io.Writer) {
 `)
 	var c Config
 	for _, o := range options() {
-		if o.secret {
+		if o.secret || o.hidden {
 			continue
 		}
 		if o.value != "" {

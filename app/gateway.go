@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tickcast/bus"
+	"tickcast/fanout"
 	"tickcast/server"
 	"tickcast/web"
 )
@@ -49,6 +50,7 @@ func (p *process) addGateway(ctx context.Context) error {
 		MessageBurst:      c.MessageBurst,
 		RefuseInBand:      !c.BehindBalancer,
 		DrainWindow:       c.DrainWindow,
+		Fanout:            fanout.Config{SingleSends: c.SingleSends},
 		Address:           p.internal.Addr().String(),
 		Log:               p.log.With("component", "gateway"),
 		Metrics:           p.metrics,

@@ -26,6 +26,7 @@ type option struct {
 	value  string            // the default, as it is written in the environment
 	help   string            // one line, for --help and the default file
 	secret bool              // environment only: flags are seen by every user, files are shared
+	hidden bool              // for measurements: neither in --help nor in the default file
 }
 
 // variable is the option's environment variable.
@@ -69,6 +70,8 @@ func options() []option {
 		{name: "jwt-secret", field: func(c *Config) any { return &c.JWTSecret }, help: "the token key itself", secret: true},
 		{name: "jwt-previous-secret", field: func(c *Config) any { return &c.JWTPreviousSecret }, help: "the token key before itself", secret: true},
 		{name: "operator-key", field: func(c *Config) any { return &c.OperatorKey }, help: "the operator's key itself", secret: true},
+
+		{name: "single-sends", field: func(c *Config) any { return &c.SingleSends }, value: "false", help: "a system call per socket and broadcast even where io_uring is to be had", hidden: true},
 
 		{name: "log-level", field: func(c *Config) any { return &c.LogLevel }, value: "info", help: "debug, info, warn or error"},
 		{name: "log-format", field: func(c *Config) any { return &c.LogFormat }, value: "text", help: "text or json"},
@@ -204,5 +207,10 @@ func addFlag(flags *pflag.FlagSet, o option) {
 		flags.Duration(o.name, *field, o.help)
 	case *[]string:
 		flags.StringSlice(o.name, *field, o.help)
+	}
+	if o.hidden {
+		if err := flags.MarkHidden(o.name); err != nil {
+			panic("app: option " + o.name + ": " + err.Error())
+		}
 	}
 }

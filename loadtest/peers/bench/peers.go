@@ -18,7 +18,12 @@ func bare() Peer {
 
 // ours is the program under test.
 func ours() Peer {
-	return Peer{Name: "tickcast", About: "the gateway: joined players, updates over NATS from another process", start: startTickcast}
+	return Peer{Name: "tickcast", About: "the gateway: joined players, updates over NATS from another process", start: startTickcast()}
+}
+
+// oursSingle is the program under test without io_uring.
+func oursSingle() Peer {
+	return Peer{Name: "tickcast-single", About: "the gateway, a system call per socket and update", start: startTickcast("--single-sends")}
 }
 
 // Peers are all servers of the comparison, the bare loop first.
@@ -27,6 +32,7 @@ func Peers() []Peer {
 	return []Peer{
 		bare(),
 		ours(),
+		oursSingle(),
 		{Name: "gobwas", About: "gobwas/ws, compiled frame, blocking writes in a loop", start: alone("gobwas", plain)},
 		{Name: "gws", About: "lxzan/gws, Broadcaster", start: alone("gws", plain)},
 		{Name: "gorilla", About: "gorilla/websocket, PreparedMessage, two goroutines per connection", start: alone("gorilla", plain)},

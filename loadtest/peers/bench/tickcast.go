@@ -22,8 +22,12 @@ import (
 const gatewayReady = 20 * time.Second
 
 // startTickcast starts the shipped program as a gateway, as an operator would: with a NATS server and a room's
-// owner in processes of their own, users and passwords of the roles, and players with tokens.
-func startTickcast(ctx context.Context, s *stage) error {
+// owner in processes of their own, users and passwords of the roles, and players with tokens. flags are added.
+func startTickcast(flags ...string) func(context.Context, *stage) error {
+	return func(ctx context.Context, s *stage) error { return s.startTickcast(ctx, flags) }
+}
+
+func (s *stage) startTickcast(ctx context.Context, flags []string) error {
 	secret := rand.Text() + rand.Text()
 	env := []string{"TICKCAST_JWT_SECRET=" + secret, "TICKCAST_OPERATOR_KEY=" + rand.Text() + rand.Text()}
 	for _, r := range bus.Roles() {
@@ -47,10 +51,10 @@ func startTickcast(ctx context.Context, s *stage) error {
 		return err
 	}
 	s.publisher = owner
-	return s.startGateway(ctx, env, secret, "--nats-url", nats, "--redis-url", redis)
+	return s.startGateway(ctx, env, secret, append([]string{"--nats-url", nats, "--redis-url", redis}, flags...))
 }
 
-func (s *stage) startGateway(ctx context.Context, env []string, secret string, services ...string) error {
+func (s *stage) startGateway(ctx context.Context, env []string, secret string, flags []string) error {
 	public, err := freePort()
 	if err != nil {
 		return err
@@ -61,7 +65,7 @@ func (s *stage) startGateway(ctx context.Context, env []string, secret string, s
 	}
 	args := append([]string{
 		"gateway", "--listen", public, "--internal-listen", internal, "--data", s.dir, "--guests", "off", "--log-level", "warn",
-	}, services...)
+	}, flags...)
 	cmd := exec.CommandContext(ctx, s.kit.Tickcast, args...)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "TICKCAST_") {

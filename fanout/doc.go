@@ -7,15 +7,18 @@
 // Nouns: a Frame is a text frame encoded once. A Topic keeps a ring of numbered updates,
 // the newest tick and a few notices. A Conn is one client; its place in a topic is a
 // cursor, not a queue. The Hub has as many flushers as cores; each walks its share of a
-// topic's connections when something was published and writes with one non-blocking
-// system call per connection. What the socket does not take waits: the cursor stays where
-// it is, and a goroutine that exists only while there is a backlog waits for the kernel.
+// topic's connections when something was published and writes without blocking: the bytes
+// that all get who keep up by io_uring, many sockets in one system call, where the kernel
+// allows it, else and all others with one call per connection. What the socket does not
+// take waits: the cursor stays where it is, and a goroutine that exists only while there is
+// a backlog waits for the kernel.
 // Reading is the same the other way round: a goroutine and a buffer exist only while bytes
 // arrive, and one poller for all waits for the rest (see Conn.Serve).
 //
 // Ownership: Conn.mu guards what goes to one socket and is held during a non-blocking
-// write. Topic.mu guards a topic's frames. Locks are taken in the order Conn, then Topic,
-// part or Hub; callbacks run without any.
+// write. A flusher holds those of up to 256 of its own connections at a time; nobody else
+// holds two. Topic.mu guards a topic's frames. Locks are taken in the order Conn, then
+// Topic, part or Hub; callbacks run without any.
 //
 // Guarantees: frames are whole, control frames come between them, and no data frame
 // follows a close frame. Updates of a topic reach a connection in order, without gap or

@@ -27,8 +27,8 @@ type uring struct {
 	cqTail *uint32 // written by the kernel
 }
 
-// uringEntries is how many sends go out in one system call. More save less and less, while
-// a connection is locked for longer: at 256 for about a millisecond.
+// uringEntries is how many sends go out in one system call. More would save next to
+// nothing, and lock connections for longer: 256 sends take about a millisecond.
 const uringEntries = 256
 
 // What of linux/io_uring.h is used.

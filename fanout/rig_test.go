@@ -38,7 +38,7 @@ func forEachWay(t *testing.T, f func(t *testing.T, cfg fanout.Config)) {
 	for _, way := range []string{fanout.WayRaw, fanout.WayWrite, fanout.WayUring} {
 		t.Run(way, func(t *testing.T) {
 			if err := fanout.Missing(way); err != nil {
-				t.Skip(err)
+				t.Skip("SKIPPED: ", err)
 			}
 			f(t, fanout.WayConfig(way))
 		})

@@ -14,7 +14,7 @@ func tryUring(t *testing.T) *uring {
 	t.Helper()
 	s, err := openUring()
 	if err != nil {
-		t.Skip(err)
+		t.Skip("SKIPPED: ", err)
 	}
 	t.Cleanup(s.close)
 	return s.(*uring)

@@ -2,9 +2,7 @@
 // NATS and HAProxy, each as a process of its own on a free port of the loopback
 // interface, with its data in a temporary directory.
 //
-// NATS is built from the version in go.mod and kept in the user's cache
-// directory; the others come from the machine (make test installs them on
-// Debian).
+// How they are run is in package service; make test installs them on Debian.
 //
 // Ownership: a service belongs to the test that started it. It is stopped by its
 // process ID and its directory removed when the test ends; on Linux it also dies

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"tickcast/internal/service"
 )
 
 // StartHAProxy starts an HAProxy. In the text of its configuration "{{address}}"
@@ -15,19 +17,19 @@ func StartHAProxy(t testing.TB, config string) *Service {
 	path := Require(t, "haproxy")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "haproxy.cfg")
-	return start(t, spec{
-		name: "haproxy",
-		path: path,
-		args: func(port int) []string {
-			text := strings.ReplaceAll(config, "{{address}}", address(port))
+	return start(t, service.Spec{
+		Name: "haproxy",
+		Path: path,
+		Args: func(port int) []string {
+			text := strings.ReplaceAll(config, "{{address}}", service.Address(port))
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatalf("configure haproxy: %v", err)
 			}
 			return []string{"-W", "-db", "-f", file}
 		},
-		ready: "Loading success",
-		stop:  syscall.SIGTERM,
-		dir:   dir,
-		url:   func(port int) string { return "http://" + address(port) },
+		Ready: "Loading success",
+		Stop:  syscall.SIGTERM,
+		Dir:   dir,
+		URL:   func(port int) string { return "http://" + service.Address(port) },
 	})
 }

@@ -1,9 +1,9 @@
 package testsvc
 
 import (
-	"strconv"
-	"syscall"
 	"testing"
+
+	"tickcast/internal/service"
 )
 
 // Redis starts an empty Redis and returns its URL.
@@ -16,19 +16,5 @@ func Redis(t testing.TB) string {
 // when it is stopped.
 func StartRedis(t testing.TB) *Service {
 	t.Helper()
-	path := Require(t, "redis-server")
-	return start(t, spec{
-		name: "redis",
-		path: path,
-		args: func(port int) []string {
-			return []string{
-				"--port", strconv.Itoa(port), "--bind", "127.0.0.1",
-				"--save", "", "--appendonly", "no", "--daemonize", "no",
-			}
-		},
-		ready: "Ready to accept connections",
-		stop:  syscall.SIGTERM,
-		dir:   t.TempDir(),
-		url:   func(port int) string { return "redis://" + address(port) + "/0" },
-	})
+	return start(t, service.Redis(Require(t, "redis-server"), t.TempDir()))
 }

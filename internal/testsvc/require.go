@@ -2,10 +2,10 @@ package testsvc
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"tickcast/internal/service"
 )
 
 // Require returns the path of the first of some programs that this machine has.
@@ -14,7 +14,7 @@ import (
 func Require(t testing.TB, names ...string) string {
 	t.Helper()
 	for _, name := range names {
-		if path, ok := find(name); ok {
+		if path, ok := service.Find(name); ok {
 			return path
 		}
 	}
@@ -35,20 +35,4 @@ func missing(t testing.TB, why string) {
 		t.Fatalf("%s, and under CI=true nothing is skipped", why)
 	}
 	t.Skipf("SKIPPED: %s", why)
-}
-
-// find looks for a program in PATH, then where Debian keeps PostgreSQL and the
-// daemons, which are not in everybody's PATH. Of several versions it takes the
-// highest by name.
-func find(name string) (string, bool) {
-	if path, err := exec.LookPath(name); err == nil {
-		return path, true
-	}
-	for _, pattern := range []string{"/usr/lib/postgresql/*/bin/", "/usr/sbin/", "/usr/local/sbin/"} {
-		paths, err := filepath.Glob(pattern + name)
-		if err == nil && len(paths) > 0 {
-			return paths[len(paths)-1], true
-		}
-	}
-	return "", false
 }

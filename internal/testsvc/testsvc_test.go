@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tickcast/internal/service"
 	"tickcast/internal/testkit"
 )
 
@@ -86,8 +87,8 @@ func TestNATS(t *testing.T) {
 	if err != nil || !strings.Contains(info, `"server_name":"n17"`) || !strings.Contains(info, `"jetstream":true`) {
 		t.Errorf("%s (%v)", info, err)
 	}
-	want, err := goOutput("list", "-m", "-f", "{{.Version}}", natsModule)
-	if err != nil || !strings.Contains(info, `"version":"`+strings.TrimPrefix(want, "v")+`"`) {
+	want, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", service.NATSModule).Output()
+	if err != nil || !strings.Contains(info, `"version":"`+strings.TrimPrefix(strings.TrimSpace(string(want)), "v")+`"`) {
 		t.Errorf("the version in go.mod is %s (%v), the server says %s", want, err, info)
 	}
 }
@@ -172,63 +173,21 @@ func TestFreePort(t *testing.T) {
 	var port int
 	t.Run("holder", func(t *testing.T) {
 		port = FreePort(t)
-		if _, ok := reserve(port); ok {
+		if _, ok := service.Reserve(port); ok {
 			t.Errorf("port %d was given away twice", port)
 		}
 	})
-	release, ok := reserve(port)
+	release, ok := service.Reserve(port)
 	if !ok {
 		t.Fatalf("port %d was not given back", port)
 	}
 	release()
-	l, err := net.Listen("tcp", address(port))
+	l, err := net.Listen("tcp", service.Address(port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, ok := reserve(port); ok {
+	if _, ok := service.Reserve(port); ok {
 		t.Errorf("port %d is in use", port)
-	}
-}
-
-// A service whose process ends at once is an error, not a wait.
-func TestServiceThatEnds(t *testing.T) {
-	s := &Service{t: t, log: &output{}, spec: spec{
-		name: "false", path: Require(t, "false"), dir: t.TempDir(), ready: "never",
-		args: func(int) []string { return nil },
-	}}
-	if err := s.launch(); err == nil || !strings.Contains(err.Error(), "ended before it was ready") {
-		t.Errorf("launch: %v", err)
-	}
-}
-
-// The ready text may come in pieces, and only what comes after expect counts.
-func TestOutputNoticesReady(t *testing.T) {
-	o := &output{}
-	write := func(s string) {
-		if _, err := io.WriteString(o, s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	isReady := func() bool {
-		select {
-		case <-o.ready():
-			return true
-		default:
-			return false
-		}
-	}
-	write("is ready")
-	o.expect("is ready")
-	write(strings.Repeat("x", keptOutput) + " is r")
-	if isReady() {
-		t.Error("ready before it was said")
-	}
-	write("eady now")
-	if !isReady() {
-		t.Error("not noticed")
-	}
-	if n := len(o.tail()); n != keptOutput {
-		t.Errorf("kept %d bytes", n)
 	}
 }

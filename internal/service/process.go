@@ -1,38 +1,45 @@
-package testsvc
+package service
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"runtime"
 	"strconv"
 	"syscall"
-	"testing"
 )
 
-// account is a user of this machine.
-type account struct{ uid, gid int }
+// Account is a user of this machine. A nil one is who runs this process.
+type Account struct{ uid, gid int }
 
-// unprivileged is the account for programs that refuse to run as root; nil when
-// the test does not run as root.
-func unprivileged(t testing.TB) *account {
-	t.Helper()
+// Unprivileged is the account for programs that refuse to run as root: nil when this
+// process does not run as root.
+func Unprivileged() (*Account, error) {
 	if os.Geteuid() != 0 {
-		return nil
+		return nil, nil
 	}
 	u, err := user.Lookup("nobody")
 	if err != nil {
-		t.Fatalf("account for a service: %v", err)
+		return nil, fmt.Errorf("account for a service: %w", err)
 	}
 	uid, uidErr := strconv.Atoi(u.Uid)
 	gid, gidErr := strconv.Atoi(u.Gid)
 	if uidErr != nil || gidErr != nil {
-		t.Fatalf("account for a service: %+v is not numeric", u)
+		return nil, fmt.Errorf("account for a service: %+v is not numeric", u)
 	}
-	return &account{uid: uid, gid: gid}
+	return &Account{uid: uid, gid: gid}, nil
 }
 
-func (a *account) credential() *syscall.Credential {
+// Own gives a file or directory to the account.
+func (a *Account) Own(path string) error {
+	if a == nil {
+		return nil
+	}
+	return os.Chown(path, a.uid, a.gid)
+}
+
+func (a *Account) credential() *syscall.Credential {
 	if a == nil {
 		return nil
 	}
@@ -47,7 +54,7 @@ type process struct {
 
 // spawn starts a command. The goroutine keeps its thread until the command has
 // ended: Linux ties a child's death to that of the thread that started it.
-func spawn(cmd *exec.Cmd, as *account) (*process, error) {
+func spawn(cmd *exec.Cmd, as *Account) (*process, error) {
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	cmd.SysProcAttr = attributes(as)
 	started := make(chan error)

@@ -1,7 +1,8 @@
-package testsvc
+package service
 
 import (
 	"bytes"
+	"io"
 	"sync"
 )
 
@@ -11,7 +12,9 @@ const keptOutput = 64 << 10
 // output collects what a process writes and notices the text that says that it is
 // ready.
 type output struct {
-	mu     sync.Mutex // guards all
+	tee io.Writer // static; gets everything as well, nil for none
+
+	mu     sync.Mutex // guards the following
 	text   []byte     // the end of it
 	unread int        // text[unread:] was not searched for want yet
 	want   []byte     // nil once it was seen
@@ -36,6 +39,9 @@ func (o *output) ready() <-chan struct{} {
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.tee != nil {
+		_, _ = o.tee.Write(b) // a log that cannot be kept stops no service
+	}
 	o.text = append(o.text, b...)
 	if o.want != nil && bytes.Contains(o.text[o.unread:], o.want) {
 		o.want = nil

@@ -51,7 +51,7 @@ Without a command it serves everything in one process, with data in ./data.`,
 		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
 		newProcess(ProcessLedger, "Run a ledger worker: books transfers, answers queries"),
 	)
-	root.AddCommand(newRooms(), newPlayers())
+	root.AddCommand(newRooms(), newPlayers(), newWallet())
 	root.AddCommand(newSwarm(), newToken(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
 	return root
 }

@@ -32,6 +32,7 @@ type Config struct {
 	OperatorNATSURL string
 	RedisURL        string
 	DatabaseURL     string
+	WalletURL       string
 	SyncInterval    time.Duration
 	Partitions      int
 	Replicas        int
@@ -52,10 +53,12 @@ type Config struct {
 	JWTSecretFile         string
 	JWTPreviousSecretFile string
 	OperatorKeyFile       string
+	WalletKeyFile         string
 	RoomSecret            string
 	JWTSecret             string
 	JWTPreviousSecret     string
 	OperatorKey           string
+	WalletKey             string
 	NATSPasswords         map[bus.Role]string
 
 	LogLevel  string

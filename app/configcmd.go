@@ -50,7 +50,7 @@ func parseProcess(s string) (Process, error) {
 
 // checkSecrets checks the given secrets, and draws none.
 func checkSecrets(c *Config, p Process) error {
-	if p == ProcessServe && c.embeddedNATS() && c.RoomSecret+c.RoomSecretFile+c.JWTSecret+c.JWTSecretFile+c.OperatorKey+c.OperatorKeyFile == "" {
+	if p == ProcessServe && c.embeddedNATS() && c.WalletURL+c.RoomSecret+c.RoomSecretFile+c.JWTSecret+c.JWTSecretFile+c.OperatorKey+c.OperatorKeyFile == "" {
 		return nil
 	}
 	_, err := loadSecrets(c, p, false)

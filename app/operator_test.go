@@ -68,6 +68,7 @@ func TestOperatorCommands(t *testing.T) {
 		{"rooms close vip", "POST", "/api/rooms/vip/close", `{}`},
 		{"rooms set vip min_stake=1000 rtp_bp=9900", "PATCH", "/api/rooms/vip/settings", `{"min_stake":1000,"rtp_bp":9900}`},
 		{"players credit a@b 2.5 --reason prize", "POST", "/api/players/a@b/credit", `{"amount":250,"reason":"prize"}`},
+		{"wallet done payout/1 --reason seen", "POST", "/api/wallet/done", `{"id":"payout/1","reason":"seen"}`},
 		{"players mute bob --end", "POST", "/api/players/bob/mute", `{"until":0,"reason":""}`},
 	} {
 		api := &operatorAPI{status: 200, answer: "{}"}

@@ -47,6 +47,7 @@ func options() []option {
 		{name: "operator-nats-url", field: func(c *Config) any { return &c.OperatorNATSURL }, help: "NATS servers with the operator's user; empty: nats-url"},
 		{name: "redis-url", field: func(c *Config) any { return &c.RedisURL }, help: "redis:// or rediss:// address; empty: embedded (serve only)"},
 		{name: "database-url", field: func(c *Config) any { return &c.DatabaseURL }, help: "postgres:// address or path of an SQLite file; empty: SQLite in the data directory (serve only)"},
+		{name: "wallet-url", field: func(c *Config) any { return &c.WalletURL }, help: "address of the operator's own wallet, which then has the players' money; empty: the ledger has it"},
 		{name: "sync-interval", field: func(c *Config) any { return &c.SyncInterval }, value: "100ms", help: "how often the embedded log is synchronised to the disk"},
 		{name: "partitions", field: func(c *Config) any { return &c.Partitions }, value: "0", help: "number of log partitions, fixed at the first start; 0: 8, or what is stored"},
 		{name: "replicas", field: func(c *Config) any { return &c.Replicas }, value: "0", help: "copies of each stream (1, 3 or 5); 0: 1, or what is there"},
@@ -66,10 +67,12 @@ func options() []option {
 		{name: "jwt-secret-file", field: func(c *Config) any { return &c.JWTSecretFile }, help: "file of the key that signs the players' tokens"},
 		{name: "jwt-previous-secret-file", field: func(c *Config) any { return &c.JWTPreviousSecretFile }, help: "file of the key before, still accepted while keys are rotated"},
 		{name: "operator-key-file", field: func(c *Config) any { return &c.OperatorKeyFile }, help: "file of the operator's key"},
+		{name: "wallet-key-file", field: func(c *Config) any { return &c.WalletKeyFile }, help: "file of the key that requests to the wallet, and its answers, are signed with"},
 		{name: "room-secret", field: func(c *Config) any { return &c.RoomSecret }, help: "the rooms' secret itself", secret: true},
 		{name: "jwt-secret", field: func(c *Config) any { return &c.JWTSecret }, help: "the token key itself", secret: true},
 		{name: "jwt-previous-secret", field: func(c *Config) any { return &c.JWTPreviousSecret }, help: "the token key before itself", secret: true},
 		{name: "operator-key", field: func(c *Config) any { return &c.OperatorKey }, help: "the operator's key itself", secret: true},
+		{name: "wallet-key", field: func(c *Config) any { return &c.WalletKey }, help: "the wallet's key itself", secret: true},
 
 		{name: "single-sends", field: func(c *Config) any { return &c.SingleSends }, value: "false", help: "a system call per socket and broadcast even where io_uring is to be had", hidden: true},
 

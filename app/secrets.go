@@ -28,6 +28,7 @@ type secrets struct {
 	jwt         []byte // ProcessServe, ProcessGateway
 	jwtPrevious []byte // may be nil
 	operatorKey string // ProcessServe, ProcessGateway
+	wallet      []byte // ProcessServe, ProcessLedger; nil without a wallet
 }
 
 // secretSource is where one secret comes from: given by value, in a file, or in
@@ -55,14 +56,31 @@ func loadSecrets(c *Config, p Process, draw bool) (secrets, error) {
 	jwt, err2 := read(secretSource{"jwt-secret", c.JWTSecret, c.JWTSecretFile, jwtSecretName, serve || p == ProcessGateway, false})
 	previous, err3 := read(secretSource{"jwt-previous-secret", c.JWTPreviousSecret, c.JWTPreviousSecretFile, "", false, false})
 	key, err4 := read(secretSource{"operator-key", c.OperatorKey, c.OperatorKeyFile, operatorKeyName, serve || p == ProcessGateway, false})
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	walletKey, err5 := readWalletKey(c, serve || p == ProcessLedger)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return secrets{}, err
 	}
 	s := secrets{room: []byte(room), jwt: []byte(jwt), operatorKey: key}
+	if walletKey != "" {
+		s.wallet = []byte(walletKey)
+	}
 	if previous != "" {
 		s.jwtPrevious = []byte(previous)
 	}
 	return s, nil
+}
+
+// readWalletKey reads the key that is shared with the operator's wallet. It is never
+// drawn, since the other side must have it.
+func readWalletKey(c *Config, needed bool) (string, error) {
+	s := secretSource{option: "wallet-key", value: c.WalletKey, path: c.WalletKeyFile}
+	if c.WalletURL == "" || !needed {
+		return "", nil
+	}
+	if s.value == "" && s.path == "" {
+		return "", errors.New("wallet-url without a key: set TICKCAST_WALLET_KEY or --wallet-key-file")
+	}
+	return s.read("")
 }
 
 func (s secretSource) read(dir string) (string, error) {

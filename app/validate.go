@@ -86,6 +86,11 @@ func (c *Config) validateServices(p Process) error {
 		}
 	}
 	errs = append(errs, c.validateUsers(p))
+	if c.WalletURL != "" {
+		if u, err := url.Parse(c.WalletURL); err != nil || u.Host == "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
+			errs = append(errs, errors.New("wallet-url is not an http:// or https:// address"))
+		}
+	}
 	if c.RedisURL != "" {
 		if u, err := url.Parse(c.RedisURL); err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
 			errs = append(errs, errors.New("redis-url is not a redis://, rediss:// or unix:// address"))

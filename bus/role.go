@@ -86,14 +86,14 @@ func ledgerPermissions() PermissionSet {
 			consumeStream(wire.StreamLedger), consumeStream(wire.StreamSessions),
 			readBucket(wire.BucketSystem),
 		),
-		Subscribe: []string{wire.LedgerQuerySubject},
+		Subscribe: []string{wire.LedgerQuerySubject, wire.LedgerOrderSubject},
 	}
 }
 
 func operatorPermissions() PermissionSet {
 	return PermissionSet{
 		Publish: slices.Concat(
-			[]string{"adm.>", "ask.*", "ping.*", wire.LedgerQuerySubject, "$JS.API.STREAM.INFO.*"},
+			[]string{"adm.>", "ask.*", "ping.*", wire.LedgerQuerySubject, wire.LedgerOrderSubject, "$JS.API.STREAM.INFO.*"},
 			readBucket(wire.BucketSystem), readBucket(wire.BucketRooms), readBucket(wire.BucketSanctions),
 		),
 		Subscribe: []string{"rsp.*", "node.>", "prs.*"},

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"tickcast/bus"
+	"tickcast/ledger/wallet"
 	"tickcast/wire"
 )
 
@@ -135,7 +136,11 @@ func decodeQuery(data []byte) (wire.LedgerQuery, error) {
 		if q.Player != "" && !wire.ValidPlayer(q.Player) {
 			return q, errors.New("query sessions: malformed player")
 		}
-	case wire.QueryHealth:
+	case wire.QueryHealth, wire.QueryWallet:
+	case wire.QueryLogin:
+		if q.Token == "" {
+			return q, errors.New("query login needs a token")
+		}
 	default:
 		return q, fmt.Errorf("unknown query %.32q", q.Op)
 	}
@@ -149,7 +154,7 @@ func (w *Worker) lookUp(ctx context.Context, q wire.LedgerQuery) wire.LedgerRepl
 	switch q.Op {
 	case wire.QueryBalance:
 		var b Balance
-		b, err = w.book.Balance(ctx, q.Player)
+		b, err = w.balance(ctx, q.Player)
 		data = wire.Balance{Type: wire.TypeBalance, Amount: b.Amount, Version: b.Version}
 	case wire.QueryRounds:
 		data, err = w.book.Rounds(ctx, q.Room, page)
@@ -163,13 +168,20 @@ func (w *Worker) lookUp(ctx context.Context, q wire.LedgerQuery) wire.LedgerRepl
 		data, err = w.book.Sessions(ctx, q.Player, page)
 	case wire.QueryHealth:
 		data, err = w.health(ctx)
+	case wire.QueryWallet:
+		data, err = w.book.WalletQueue(ctx, page)
+	case wire.QueryLogin:
+		data, err = w.login(ctx, q.Token)
 	}
 	if errors.Is(err, ErrPage) {
 		return refuse(wire.CodeBadArgs, ErrPage.Error())
 	}
+	if errors.Is(err, wallet.ErrToken) {
+		return refuse(wire.CodeInvalidToken, "the token stands for nobody")
+	}
 	if err != nil {
 		w.log.Warn("query failed", "op", q.Op, "err", err)
-		return refuse(wire.CodeUnavailable, "the ledger's database cannot be asked at the moment")
+		return refuse(wire.CodeUnavailable, "the ledger's database, or the wallet, cannot be asked at the moment")
 	}
 	body, err := json.Marshal(data)
 	if err != nil {
@@ -183,6 +195,12 @@ func (w *Worker) health(ctx context.Context) (wire.LedgerHealth, error) {
 	h, err := w.book.Health(ctx)
 	if err != nil {
 		return h, err
+	}
+	if w.caller != nil {
+		h.Wallet = &wire.WalletHealth{}
+		if h.Wallet.Queued, h.Wallet.Oldest, err = w.book.walletBacklog(ctx); err != nil {
+			return h, err
+		}
 	}
 	h.Queued, err = w.queued(ctx, wire.StreamLedger, bookingsConsumer)
 	return h, err

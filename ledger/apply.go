@@ -36,30 +36,37 @@ var ErrUnbookable = errors.New("the database refuses the content")
 // whose ID is known gets its first result again, or the code conflict if its
 // content differs. Bookings that cannot be booked are refused one by one and leave
 // the others alone.
+//
+// Where players' money is in a wallet (Custody), bookings that wait for it have results
+// with nothing but their ID.
 func (b *Book) Apply(ctx context.Context, bookings []wire.Booking) ([]wire.BookingResult, error) {
-	done, err := b.apply(ctx, bookings)
+	done, err := b.apply(ctx, bookings, nil)
 	if err != nil {
 		return nil, err
 	}
 	return done.results, nil
 }
 
+// labelHeld is the label of a result that is none yet: the wallet is asked.
+const labelHeld = "held"
+
 // applied is what came out of a transaction.
 type applied struct {
 	results  []wire.BookingResult
-	outcomes []string  // label of each result: "booked", "repeated" or the code
+	outcomes []string  // label of each result: "booked", "repeated", labelHeld or the code
 	balances []Balance // of the players whom the bookings name, changed or not
 	scores   []BoardScore
 }
 
-func (b *Book) apply(ctx context.Context, bookings []wire.Booking) (applied, error) {
+// apply is Apply with what the wallet has said to some of the bookings.
+func (b *Book) apply(ctx context.Context, bookings []wire.Booking, verdicts map[string]verdict) (applied, error) {
 	if len(bookings) == 0 {
 		return applied{}, nil
 	}
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval = raceWait, raceWaitMax
 	done, err := backoff.Retry(ctx, func() (applied, error) {
-		done, err := b.tryApply(ctx, bookings)
+		done, err := b.tryApply(ctx, bookings, verdicts)
 		if err != nil && !raced(err) {
 			err = backoff.Permanent(err)
 		}
@@ -74,7 +81,7 @@ func (b *Book) apply(ctx context.Context, bookings []wire.Booking) (applied, err
 	return done, nil
 }
 
-func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking) (done applied, err error) {
+func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking, verdicts map[string]verdict) (done applied, err error) {
 	// Read committed is enough: everything that a decision depends on is read
 	// after the locks that those who change it hold as well, and what has no row to
 	// lock yet is guarded by a primary key.
@@ -87,7 +94,7 @@ func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking) (done appl
 			_ = begun.Rollback() // the first error says more
 		}
 	}()
-	x := newBatch(tx{begun, b.dialect}, b.initial)
+	x := newBatch(tx{begun, b.dialect}, b, verdicts)
 	if err := x.load(ctx, bookings); err != nil {
 		return applied{}, err
 	}
@@ -123,6 +130,11 @@ func (x *batch) load(ctx context.Context, bookings []wire.Booking) error {
 	}
 	if err := x.loadAccounts(ctx, n.players); err != nil {
 		return fmt.Errorf("lock accounts: %w", err)
+	}
+	if x.custody {
+		if err := x.loadCalls(ctx, n.ids); err != nil {
+			return fmt.Errorf("lock calls of the wallet: %w", err)
+		}
 	}
 	if err := x.loadOutcomes(ctx, n.ids); err != nil {
 		return fmt.Errorf("read bookings: %w", err)

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"tickcast/wire"
 )
@@ -19,11 +21,15 @@ const houseAccount = ".house"
 type batch struct {
 	tx      tx
 	initial int64
+	custody bool // players' money is in a wallet of the operator's
+	waits   waits
 
 	accounts map[string]*account
 	bets     map[string]*bet // by the ID of the stake; those that the batch names
 	outcomes map[string]outcome
 	archived map[roundKey]bool
+	calls    map[string]*call   // of the wallet, by booking
+	verdicts map[string]verdict // by booking
 
 	out     writes
 	scored  map[scoreKey]*delta
@@ -74,9 +80,9 @@ type writes struct {
 	transfers, entries, bets, ends, bookings, roundScores, audit rows
 }
 
-func newBatch(t tx, initial int64) *batch {
+func newBatch(t tx, b *Book, verdicts map[string]verdict) *batch {
 	return &batch{
-		tx: t, initial: initial,
+		tx: t, initial: b.initial, custody: b.custody, waits: b.waits, calls: map[string]*call{}, verdicts: verdicts,
 		accounts: map[string]*account{}, bets: map[string]*bet{},
 		outcomes: map[string]outcome{}, archived: map[roundKey]bool{},
 		scored: map[scoreKey]*delta{},
@@ -94,6 +100,10 @@ func (x *batch) book(ctx context.Context, b *wire.Booking) error {
 	if err != nil {
 		x.answer(wire.BookingResult{ID: b.ID, Code: wire.CodeBadArgs}, "")
 		return nil // raw JSON that is none; it cannot come from the queue
+	}
+	if x.custody && movesMoney(b.Kind) {
+		x.bookAtWallet(b, digest)
+		return nil
 	}
 	if known, ok := x.outcomes[b.ID]; ok {
 		tombstone := known.digest == "" && b.Kind == wire.BookStake
@@ -189,6 +199,9 @@ func (x *batch) flush(ctx context.Context) error {
 	if err := x.flushAccounts(ctx); err != nil {
 		return err
 	}
+	if err := x.flushCalls(ctx); err != nil {
+		return err
+	}
 	w := &x.out
 	for _, t := range []struct {
 		rows *rows
@@ -259,6 +272,17 @@ func knownKind(k wire.BookingKind) bool {
 		return true
 	}
 	return false
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// cutText keeps at most n bytes of a text for people.
+func cutText(s string, n int) string {
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "?")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "")
+	}
+	return s
 }
 
 func flag(b bool) int64 {

@@ -37,10 +37,32 @@ const (
 
 // delivered is a booking with the message that brought it.
 type delivered struct {
-	msg     jetstream.Msg
+	msg     jetstream.Msg // nil when the wallet's answer brings it
 	booking wire.Booking
-	seq     uint64 // of the message in the work queue
+	seq     uint64 // of the message in the work queue; 0 without one
 	tries   uint64 // how often the message was delivered
+}
+
+// What is said to the work queue may be lost: then the message comes once more, after
+// the consumer's AckWait, and its booking finds its result.
+
+func (d *delivered) ack() {
+	if d.msg != nil {
+		_ = d.msg.Ack()
+	}
+}
+
+func (d *delivered) inProgress() {
+	if d.msg != nil {
+		_ = d.msg.InProgress()
+	}
+}
+
+// back returns the message to the queue, for somebody else or for later.
+func (d *delivered) back(after time.Duration) {
+	if d.msg != nil {
+		_ = d.msg.NakWithDelay(after)
+	}
 }
 
 // handleBookings books a batch of messages and answers them.
@@ -54,7 +76,7 @@ func (w *Worker) handleBookings(ctx context.Context, msgs []jetstream.Msg) {
 		}
 		batch = append(batch, d)
 	}
-	w.bookAndAnswer(ctx, batch)
+	w.bookAndAnswer(ctx, batch, nil)
 }
 
 // drop ends a message that can never be worked on.
@@ -95,34 +117,55 @@ func decodeBooking(subject string, data []byte) (wire.Booking, error) {
 
 // bookAndAnswer applies a batch and has its results written to the log. A batch
 // that the database refuses is halved, so that a booking which should not exist
-// does not stop those beside it.
-func (w *Worker) bookAndAnswer(ctx context.Context, batch []delivered) {
+// does not stop those beside it. Verdicts are what the wallet said to some of them.
+func (w *Worker) bookAndAnswer(ctx context.Context, batch []delivered, verdicts map[string]verdict) {
 	if len(batch) == 0 {
 		return
 	}
-	done, err := w.applyPatiently(ctx, batch)
+	done, err := w.applyPatiently(ctx, batch, verdicts)
 	switch {
 	case errors.Is(err, ErrUnbookable) && len(batch) > 1:
 		half := len(batch) / 2
-		w.bookAndAnswer(ctx, batch[:half])
-		w.bookAndAnswer(ctx, batch[half:])
+		w.bookAndAnswer(ctx, batch[:half], verdicts)
+		w.bookAndAnswer(ctx, batch[half:], verdicts)
+	case errors.Is(err, ErrUnbookable) && batch[0].msg == nil:
+		w.log.Error("the wallet's answer cannot be booked", "id", batch[0].booking.ID, "err", err)
 	case errors.Is(err, ErrUnbookable):
 		w.drop(batch[0].msg, wire.StreamLedger, err)
 	case err != nil:
 		for _, d := range batch {
-			_ = d.msg.Nak() // if it is lost the message comes back after AckWait
+			d.back(0)
 		}
 	default:
-		if w.mirror != nil {
-			w.mirror.put(done)
-		}
-		w.answer(batch, done.results)
+		w.tell(batch, done)
 	}
+}
+
+// tell passes on what a transaction has changed.
+func (w *Worker) tell(batch []delivered, done applied) {
+	if w.book.custody {
+		done.balances = nil // they may change at the wallet without our knowledge
+	}
+	if w.mirror != nil {
+		w.mirror.put(done)
+	}
+	if w.caller != nil {
+		w.caller.poke()
+	}
+	answered, results := batch[:0:0], done.results[:0:0]
+	for i, d := range batch {
+		if done.outcomes[i] == labelHeld {
+			d.ack() // the call of the wallet brings the answer
+			continue
+		}
+		answered, results = append(answered, d), append(results, done.results[i])
+	}
+	w.answer(answered, results)
 }
 
 // applyPatiently applies a batch and tries again while the database is away, until
 // ctx ends.
-func (w *Worker) applyPatiently(ctx context.Context, batch []delivered) (applied, error) {
+func (w *Worker) applyPatiently(ctx context.Context, batch []delivered, verdicts map[string]verdict) (applied, error) {
 	bookings := make([]wire.Booking, len(batch))
 	for i, d := range batch {
 		bookings[i] = d.booking
@@ -132,7 +175,7 @@ func (w *Worker) applyPatiently(ctx context.Context, batch []delivered) (applied
 	return backoff.Retry(ctx, func() (applied, error) {
 		start := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, applyTimeout)
-		done, err := w.book.apply(attempt, bookings)
+		done, err := w.book.apply(attempt, bookings, verdicts)
 		cancel()
 		if errors.Is(err, ErrUnbookable) {
 			return done, backoff.Permanent(err)
@@ -147,7 +190,7 @@ func (w *Worker) applyPatiently(ctx context.Context, batch []delivered) (applied
 		w.metrics.retries.Inc()
 		w.log.Warn("batch is tried again", "bookings", len(batch), "in", wait, "err", err)
 		for _, d := range batch {
-			_ = d.msg.InProgress() // if it is lost somebody else tries the same
+			d.inProgress() // if it is lost somebody else tries the same
 		}
 	}))
 }
@@ -169,6 +212,9 @@ func (w *Worker) booked(bookings []wire.Booking, done applied, took time.Duratio
 // stored. It returns when they are on their way; the waiting is done beside the
 // next transaction.
 func (w *Worker) answer(batch []delivered, results []wire.BookingResult) {
+	if len(batch) == 0 {
+		return
+	}
 	futures := make([]jetstream.PubAckFuture, len(batch))
 	for i, r := range results {
 		body, err := json.Marshal(r)
@@ -204,11 +250,11 @@ func (w *Worker) confirm(batch []delivered, futures []jetstream.PubAckFuture) {
 		}
 		d := batch[i]
 		if taken {
-			_ = d.msg.Ack() // if it is lost the booking comes once more and finds its result
+			d.ack()
 			continue
 		}
 		failed++
-		_ = d.msg.NakWithDelay(min(redeliverWait*time.Duration(min(d.tries, 60)), redeliverWaitMax))
+		d.back(min(redeliverWait*time.Duration(min(d.tries, 60)), redeliverWaitMax))
 	}
 	if failed > 0 {
 		w.metrics.unanswered.Add(float64(failed))

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"context"
 	"errors"
+	"net"
 	"strconv"
 	"strings"
 
@@ -27,6 +29,10 @@ const (
 	pgIntegrityClass = "23"
 	pgDataErrorClass = "22"
 	pgLimitClass     = "54" // too many columns, statement too complex
+
+	pgConnectionClass   = "08"
+	pgResourcesClass    = "53" // too many connections, disk full
+	pgInterventionClass = "57" // starting up, shutting down
 )
 
 // rebind turns the placeholder "?" into those of the dialect. Queries have no "?"
@@ -76,6 +82,25 @@ func raced(err error) bool {
 	}
 	if lite, ok := errors.AsType[*sqlitedriver.Error](err); ok {
 		return lite.Code()&0xff == sqlitecode.SQLITE_BUSY
+	}
+	return false
+}
+
+// unreachable reports whether a database server was not there, or not yet: anything
+// but an answer of its own that refuses.
+func (d dialect) unreachable(err error) bool {
+	if d != postgres {
+		return false
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		_, unresolved := errors.AsType[*net.DNSError](err)
+		_, connecting := errors.AsType[*pgconn.ConnectError](err)
+		return connecting || unresolved || errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
+	}
+	switch pg.Code[:min(2, len(pg.Code))] {
+	case pgConnectionClass, pgResourcesClass, pgInterventionClass:
+		return true
 	}
 	return false
 }

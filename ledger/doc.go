@@ -20,6 +20,12 @@
 // never below zero, and its version grows by one with every change. Nothing leaves
 // the work queue before its result is stored in the partition's log.
 //
+// With an operator's wallet (package wallet, custody.go) the players' money is there.
+// The same holds of transfers, of which each is asked of the wallet until it is known
+// what it did; balances are the wallet's. A booking that waits for the wallet leaves
+// the work queue when its call is in the database, and its result may be lost with a
+// worker: the room asks again.
+//
 // Non-guarantees: bookings are applied in the order of their arrival, which is not
 // the order of the log when several workers run or one of them dies. A room books
 // the end of a round after the results of the round's other bookings; a payout

@@ -12,22 +12,58 @@ import (
 type invariant struct{ name, query string }
 
 // invariants are what must hold at any time. They read the whole book.
-func invariants() []invariant {
+func (b *Book) invariants() []invariant {
+	if b.custody {
+		return append(commonInvariants(), custodyInvariants()...)
+	}
+	return append(commonInvariants(), ownInvariants()...)
+}
+
+// ownInvariants hold where the players' money is in the book.
+func ownInvariants() []invariant {
 	return []invariant{
-		{"entries sum to zero", `SELECT CAST(SUM(amount) AS TEXT) FROM entries HAVING SUM(amount) <> 0`},
-		{"each transfer has two entries that cancel out", `SELECT t.id FROM transfers t LEFT JOIN entries e ON e.transfer = t.id
-			GROUP BY t.id HAVING COUNT(e.account) <> 2 OR SUM(e.amount) <> 0`},
 		{"each transfer moves its amount to or from its player", `SELECT t.id FROM transfers t
 			LEFT JOIN entries e ON e.transfer = t.id AND e.account = t.player
 			WHERE e.amount IS NULL OR e.amount <> CASE WHEN t.kind = 'stake' THEN -t.amount ELSE t.amount END`},
 		{"balances are the sums of their entries", `SELECT a.id FROM accounts a LEFT JOIN entries e ON e.account = a.id
 			WHERE a.kind = 'player' GROUP BY a.id, a.balance HAVING a.balance <> COALESCE(SUM(e.amount), 0)`},
-		{"no player's balance is negative", `SELECT id FROM accounts WHERE kind = 'player' AND balance < 0`},
 		{"versions count the transfers of an account", `SELECT a.id FROM accounts a LEFT JOIN entries e ON e.account = a.id
 			WHERE a.kind = 'player' GROUP BY a.id, a.version
 			HAVING a.version < COUNT(e.transfer) OR a.version > COUNT(e.transfer) + 1`},
 		{"transfers are booked bookings", `SELECT t.id FROM transfers t LEFT JOIN bookings b ON b.id = t.id
 			WHERE t.kind <> 'grant' AND (b.id IS NULL OR b.booked = 0 OR b.kind <> t.kind)`},
+	}
+}
+
+// custodyInvariants hold where it is in a wallet: each transfer is a call of the same
+// amount, and nothing is asked of the wallet without a reason.
+func custodyInvariants() []invariant {
+	return []invariant{
+		{"each transfer moves its amount to or from the wallet", `SELECT t.id FROM transfers t
+			LEFT JOIN entries e ON e.transfer = t.id AND e.account = '.wallet'
+			WHERE e.amount IS NULL OR e.amount <> CASE WHEN t.kind = 'stake' THEN -t.amount ELSE t.amount END`},
+		{"players have no entries", `SELECT e.account FROM entries e JOIN accounts a ON a.id = e.account WHERE a.kind = 'player'`},
+		{"transfers are asked of the wallet", `SELECT t.id FROM transfers t LEFT JOIN calls c ON c.id = t.id AND c.player = t.player AND c.amount = t.amount
+			AND c.op = CASE t.kind WHEN 'stake' THEN 'withdraw' WHEN 'cancel' THEN 'rollback' ELSE 'deposit' END WHERE c.id IS NULL`},
+		{"stakes were taken", `SELECT t.id FROM transfers t JOIN calls c ON c.id = t.id WHERE t.kind = 'stake' AND c.state <> 'done'`},
+		{"what the wallet was asked for is a transfer, or undone", `SELECT c.id FROM calls c LEFT JOIN transfers t ON t.id = c.id
+			WHERE t.id IS NULL AND NOT (c.op = 'withdraw' AND c.state IN ('open', 'refused')) AND NOT EXISTS
+			(SELECT 1 FROM bookings b WHERE c.op = 'rollback' AND b.id = c.id AND b.kind = 'stake' AND b.booked = 0)`},
+		{"versions grow with the transfers of a player", `SELECT a.id FROM accounts a LEFT JOIN transfers t ON t.player = a.id
+			WHERE a.kind = 'player' GROUP BY a.id, a.version HAVING a.version < COUNT(t.id)`},
+		{"transfers are booked bookings, or wait for the wallet", `SELECT t.id FROM transfers t
+			LEFT JOIN bookings b ON b.id = t.id AND b.booked = 1 AND b.kind = t.kind
+			LEFT JOIN calls c ON c.id = t.id AND c.state = 'open' WHERE b.id IS NULL AND c.id IS NULL`},
+	}
+}
+
+// commonInvariants hold in either case.
+func commonInvariants() []invariant {
+	return []invariant{
+		{"entries sum to zero", `SELECT CAST(SUM(amount) AS TEXT) FROM entries HAVING SUM(amount) <> 0`},
+		{"each transfer has two entries that cancel out", `SELECT t.id FROM transfers t LEFT JOIN entries e ON e.transfer = t.id
+			GROUP BY t.id HAVING COUNT(e.account) <> 2 OR SUM(e.amount) <> 0`},
+		{"no player's balance is negative", `SELECT id FROM accounts WHERE kind = 'player' AND balance < 0`},
 		{"a bet is a booked stake", `SELECT b.id FROM bets b JOIN transfers t ON t.id = b.id
 			WHERE t.kind <> 'stake' OR t.amount <> b.stake OR t.player <> b.player`},
 		{"stakes have bets", `SELECT t.id FROM transfers t LEFT JOIN bets b ON b.id = t.id WHERE t.kind = 'stake' AND b.id IS NULL`},
@@ -61,7 +97,7 @@ func (b *Book) Check(ctx context.Context) error {
 	}
 	defer func() { _ = snapshot.Rollback() }() // nothing was written
 	var violated []error
-	for _, i := range invariants() {
+	for _, i := range b.invariants() {
 		var found []string
 		err := eachRow(ctx, snapshot, i.query, nil, func(r *sql.Rows) error {
 			var subject sql.NullString

@@ -21,6 +21,10 @@ type metrics struct {
 	repairs    prometheus.Counter
 	cacheUp    prometheus.Gauge
 	dropped    prometheus.Counter
+	calls      *prometheus.CounterVec // op, outcome
+	callTime   prometheus.Histogram
+	waiting    prometheus.Gauge
+	oldest     prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -54,6 +58,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		cacheUp:    prometheus.NewGauge(gauge("redis_up", "Whether the last write to Redis succeeded.")),
 		dropped: prometheus.NewCounter(counter("redis_dropped_total",
 			"Changes that were not copied because Redis was away too long; a repair follows.")),
+		calls: prometheus.NewCounterVec(counter("wallet_calls_total",
+			"What the operator's wallet was asked for, by operation and outcome: done, refused, or unknown after a few seconds of tries."), []string{"op", "outcome"}),
+		callTime: prometheus.NewHistogram(histogram("wallet_call_seconds",
+			"Time until the operator's wallet gave a definite answer or was given up for now.", prometheus.ExponentialBuckets(0.001, 2, 14))),
+		waiting: prometheus.NewGauge(gauge("wallet_queue_calls", "Calls of the operator's wallet whose outcome is not known.")),
+		oldest:  prometheus.NewGauge(gauge("wallet_queue_seconds", "For how long the oldest of them waits.")),
 	}
 	if r == nil {
 		return m, nil
@@ -61,6 +71,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{
 		m.bookings, m.malformed, m.batchSize, m.batchTime, m.retries, m.unanswered,
 		m.lag, m.databaseUp, m.queries, m.repairs, m.cacheUp, m.dropped,
+		m.calls, m.callTime, m.waiting, m.oldest,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics of the ledger: %w", err)

@@ -165,7 +165,7 @@ func TestWorkerEndsWithACopy(t *testing.T) {
 func TestRepetitionIsCopied(t *testing.T) {
 	b := openBook(t, sqliteURL(t))
 	for _, why := range []string{"booked", "repeated"} {
-		done, err := b.apply(context.Background(), []wire.Booking{stakeOf("s", "ann", 1000)})
+		done, err := b.apply(context.Background(), []wire.Booking{stakeOf("s", "ann", 1000)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,9 @@ type Book struct {
 	read    *sql.DB // static after Open; the same as write on PostgreSQL
 	dialect dialect // static after Open
 	initial int64   // static after Open: credit of a fresh account
+	custody bool    // static after Open: players' money is in a wallet of the operator's
 	id      string  // static after Open: identity of this ledger
+	waits   waits   // static after Open
 
 	sums summing
 	mu   sync.Mutex // guards done
@@ -69,13 +71,21 @@ type Option func(*Book)
 // nothing. Without this option it is DefaultInitialCredit.
 func InitialCredit(amount int64) Option { return func(b *Book) { b.initial = amount } }
 
+// Custody says that the players' money is in a wallet of the operator's, which a Worker
+// asks. A book is one or the other for ever: it is fixed when it is first opened.
+func Custody() Option { return func(b *Book) { b.custody = true } }
+
+// ErrUnreachable is returned by Open for a database that may be there later: nobody
+// answers at its address, or it is starting or stopping.
+var ErrUnreachable = errors.New("the database cannot be reached")
+
 // Open opens the book at databaseURL and brings its schema up to date. A URL that
 // begins with postgres:// or postgresql:// names a PostgreSQL database; anything
 // else is the path of a SQLite file, which is made if it is missing, in a
 // directory that exists. Several processes may open the same PostgreSQL database
 // at once; a SQLite file belongs to one. The caller calls Close.
 func Open(ctx context.Context, databaseURL string, options ...Option) (*Book, error) {
-	b := &Book{initial: DefaultInitialCredit}
+	b := &Book{initial: DefaultInitialCredit, waits: waits{queueWait, queueWaitMost}}
 	for _, o := range options {
 		o(b)
 	}
@@ -96,6 +106,9 @@ func Open(ctx context.Context, databaseURL string, options ...Option) (*Book, er
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	if err := b.prepare(ctx); err != nil {
+		if b.dialect.unreachable(err) {
+			err = fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
 		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), b.Close())
 	}
 	return b, nil
@@ -217,6 +230,34 @@ func (b *Book) prepare(ctx context.Context) error {
 	row := b.write.QueryRowContext(ctx, `SELECT value FROM facts WHERE name = 'identity'`)
 	if err := row.Scan(&b.id); err != nil {
 		return fmt.Errorf("read identity: %w", err)
+	}
+	return b.fixCustody(ctx)
+}
+
+// fixCustody notes where the players' money is, or compares with what is noted. A book
+// from before there were wallets has players.
+func (b *Book) fixCustody(ctx context.Context) error {
+	want := map[bool]string{false: "ledger", true: "wallet"}
+	query := b.dialect.rebind(`INSERT INTO facts (name, value)
+		SELECT 'money', CASE WHEN EXISTS (SELECT 1 FROM accounts WHERE kind = 'player') THEN 'ledger' ELSE CAST(? AS TEXT) END WHERE 1 = 1
+		ON CONFLICT (name) DO NOTHING`)
+	if _, err := b.write.ExecContext(ctx, query, want[b.custody]); err != nil {
+		return fmt.Errorf("note where the money is: %w", err)
+	}
+	var noted string
+	if err := b.write.QueryRowContext(ctx, `SELECT value FROM facts WHERE name = 'money'`).Scan(&noted); err != nil {
+		return fmt.Errorf("read where the money is: %w", err)
+	}
+	if noted != want[b.custody] {
+		return fmt.Errorf("the players' money is in the %s by this book, and cannot be in the %s: that takes a book of its own", noted, want[b.custody])
+	}
+	if !b.custody {
+		return nil
+	}
+	query = `INSERT INTO accounts (id, kind, guest, name, balance, version, opened)
+		VALUES (?, 'house', 0, 'Wallet', NULL, 0, 0) ON CONFLICT (id) DO NOTHING`
+	if _, err := b.write.ExecContext(ctx, b.dialect.rebind(query), walletAccount); err != nil {
+		return fmt.Errorf("open the wallet's account: %w", err)
 	}
 	return nil
 }

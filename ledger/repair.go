@@ -11,7 +11,8 @@ import (
 	"tickcast/cache"
 )
 
-// repair copies the whole book to Redis, page by page.
+// repair copies the whole book to Redis, page by page. Balances that are in a wallet
+// are not copied: they may change there.
 type repair struct {
 	mirror           *mirror
 	pages            int
@@ -40,7 +41,7 @@ func (r *repair) run(ctx context.Context) error {
 		return err
 	}
 	after := ""
-	for {
+	for !m.book.custody {
 		page, err := m.book.balancesAfter(ctx, after, mirrorPage)
 		if err != nil {
 			return err

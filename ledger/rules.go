@@ -19,7 +19,7 @@ func (x *batch) stake(b *wire.Booking) wire.Code {
 		return wire.CodeStaleRound
 	}
 	a := x.open(b)
-	if a.balance < b.Amount {
+	if !x.custody && a.balance < b.Amount {
 		return wire.CodeInsufficientFunds
 	}
 	x.transfer(b, a, -b.Amount, b.Amount)
@@ -118,7 +118,7 @@ func (x *batch) open(b *wire.Booking) *account {
 	if a == nil {
 		a = &account{id: b.Player, name: b.Name, guest: b.Guest, opened: b.At}
 		x.accounts[b.Player] = a
-		if x.initial > 0 {
+		if x.initial > 0 && !x.custody {
 			grant := wire.Booking{ID: grantPrefix + b.Player, Kind: "grant", Room: b.Room, At: b.At, Player: b.Player}
 			x.transfer(&grant, a, x.initial, x.initial)
 		} else {
@@ -131,16 +131,18 @@ func (x *batch) open(b *wire.Booking) *account {
 	return a
 }
 
-// transfer moves an amount between the house and a player; change is the player's
-// entry. The caller has checked that the balance covers it.
+// transfer moves an amount between the house and a player, or the wallet where his
+// money is; change is his entry. The caller has checked that the balance covers it.
 func (x *batch) transfer(b *wire.Booking, a *account, change, amount int64) {
-	if a.balance+change < 0 {
+	other := a.id
+	if x.custody {
+		other = walletAccount
+	} else if a.balance += change; a.balance < 0 {
 		panic("ledger: a transfer would make a player's balance negative")
 	}
-	a.balance += change
 	a.version++
 	a.dirty = true
 	x.out.transfers.add(b.ID, string(b.Kind), a.id, amount, b.Room, b.Stake, b.Operator, b.Reason, b.At)
-	x.out.entries.add(b.ID, a.id, change)
+	x.out.entries.add(b.ID, other, change)
 	x.out.entries.add(b.ID, houseAccount, -change)
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tickcast/cache"
+	"tickcast/ledger/wallet"
 	"tickcast/wire"
 )
 
@@ -38,7 +39,10 @@ type Config struct {
 	Book *Book      // required; the caller closes it after Run
 	Conn *nats.Conn // required, of the ledger's role; the caller closes it after Run
 	// Cache gets a copy of balances and scores; nil means no copy.
-	Cache   *cache.Client
+	Cache *cache.Client
+	// Wallet is where the players' money is; nil means in the Book. It goes with a Book
+	// that was opened with Custody.
+	Wallet  wallet.Wallet
 	Log     *slog.Logger          // nil means slog.Default()
 	Metrics prometheus.Registerer // nil means that nobody reads the metrics
 	Node    string                // ID of this node; empty means a random one
@@ -57,16 +61,20 @@ type Worker struct {
 	log     *slog.Logger
 	metrics *metrics
 	mirror  *mirror // nil without a cache
+	caller  *caller // nil without a wallet
 	node    wire.NodeInfo
 	ackWait time.Duration
 
 	// confirms wait for the log to take results, so that the next transaction need
-	// not. Owned by the pump of the bookings; its limit bounds what is under way.
+	// not. Owned by Run; its limit bounds what is under way.
 	confirms errgroup.Group
 }
 
 // NewWorker makes a worker; Run starts it.
 func NewWorker(c Config) (*Worker, error) {
+	if c.Book != nil && c.Book.custody != (c.Wallet != nil) {
+		return nil, errors.New("make ledger worker: a wallet goes with a book that was opened for custody, and with no other")
+	}
 	if c.Book == nil || c.Conn == nil {
 		return nil, errors.New("make ledger worker: a book and a connection are needed")
 	}
@@ -99,6 +107,9 @@ func NewWorker(c Config) (*Worker, error) {
 		node: wire.NodeInfo{ID: c.Node, Role: "ledger", Version: c.Version},
 	}
 	w.confirms.SetLimit(maxConfirms)
+	if c.Wallet != nil {
+		w.caller = newCaller(w, c.Wallet)
+	}
 	if c.Cache != nil {
 		w.mirror = newMirror(c.Book, c.Cache, w.log, m)
 	}
@@ -112,11 +123,7 @@ func NewWorker(c Config) (*Worker, error) {
 func (w *Worker) Run(ctx context.Context) error {
 	w.node.Started = time.Now().UnixMilli()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer func() { _ = w.confirms.Wait() }() // they return no errors
-		p := pump{js: w.js, stream: wire.StreamLedger, durable: bookingsConsumer, ackWait: w.ackWait, log: w.log, handle: w.handleBookings}
-		return p.run(ctx)
-	})
+	g.Go(func() error { return w.keepBooks(ctx) })
 	g.Go(func() error {
 		p := pump{js: w.js, stream: wire.StreamSessions, durable: sessionsConsumer, ackWait: w.ackWait, log: w.log, handle: w.handleSessions}
 		return p.run(ctx)
@@ -133,6 +140,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
+// keepBooks books until ctx ends, and waits for the log to take the last results.
+func (w *Worker) keepBooks(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		p := pump{js: w.js, stream: wire.StreamLedger, durable: bookingsConsumer, ackWait: w.ackWait, log: w.log, handle: w.handleBookings}
+		return p.run(ctx)
+	})
+	if w.caller != nil {
+		g.Go(func() error { return w.caller.run(ctx) })
+		g.Go(func() error { return w.takeOrders(ctx) })
+	}
+	err := g.Wait()
+	_ = w.confirms.Wait() // they return no errors
+	return err
+}
+
 // report measures the lag and announces the node.
 func (w *Worker) report(ctx context.Context) error {
 	tick := time.NewTicker(reportInterval)
@@ -145,6 +168,7 @@ func (w *Worker) report(ctx context.Context) error {
 				w.metrics.lag.WithLabelValues(c.stream).Set(float64(n))
 			}
 		}
+		w.reportWallet(ctx)
 		w.announce()
 		select {
 		case <-ctx.Done():

@@ -41,8 +41,9 @@ type queue struct {
 	room   *nats.Conn
 	js     jetstream.JetStream
 
-	mu      sync.Mutex // guards results
+	mu      sync.Mutex // guards the following
 	results map[string][]wire.BookingResult
+	sent    map[string]wire.Booking // the last of each ID
 }
 
 func newQueue(t testing.TB) *queue {
@@ -52,7 +53,7 @@ func newQueue(t testing.TB) *queue {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}}
+	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}, sent: map[string]wire.Booking{}}
 	q.room = q.connect(bus.RoleRoom)
 	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 2}); err != nil {
 		t.Fatal(err)
@@ -96,6 +97,9 @@ func (q *queue) send(list ...wire.Booking) {
 		if err != nil {
 			q.t.Fatal(err)
 		}
+		q.mu.Lock()
+		q.sent[b.ID] = b
+		q.mu.Unlock()
 		q.sendRaw(wire.LedgerSubject(b.Partition), body)
 	}
 }
@@ -427,7 +431,7 @@ func TestSessionsAreArchived(t *testing.T) {
 func realQueue(t *testing.T) (*queue, *testsvc.Service) {
 	t.Helper()
 	server := testsvc.StartNATS(t, "")
-	q := &queue{t: t, room: dial(t, server.URL), results: map[string][]wire.BookingResult{}}
+	q := &queue{t: t, room: dial(t, server.URL), results: map[string][]wire.BookingResult{}, sent: map[string]wire.Booking{}}
 	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +498,7 @@ func TestWorkerWaitsForStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}}
+	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}, sent: map[string]wire.Booking{}}
 	q.room = q.connect(bus.RoleRoom)
 	if q.js, err = jetstream.New(q.room); err != nil {
 		t.Fatal(err)

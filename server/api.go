@@ -30,6 +30,7 @@ func (g *Gateway) routes() http.Handler {
 	mux.HandleFunc("GET /api/me", g.getMe)
 	mux.HandleFunc("GET /api/me/bets", g.getBets)
 	mux.HandleFunc("POST /api/guest", g.postGuest)
+	mux.HandleFunc("POST /api/login", g.postLogin)
 	mux.HandleFunc("GET /api/info", g.getInfo)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
 		rest.ErrorStatus(w, http.StatusNotFound, wire.Errorf(wire.CodeBadMessage, "there is nothing here"))
@@ -229,6 +230,35 @@ func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 	token, err := SignToken(g.cfg.Secret, p, now.Add(guestTokenLife))
 	if err != nil {
 		g.cfg.Log.Error("a guest token could not be made", "err", err)
+		rest.ErrorStatus(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "no token could be made"))
+		return
+	}
+	rest.OK(w, map[string]any{"token": token, "player": p})
+}
+
+// postLogin gives a player whom the operator's wallet knows a token (P9.7).
+func (g *Gateway) postLogin(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	if !g.guests.allow(limitKey(clientAddress(r, g.cfg.TrustedProxies)), now) {
+		w.Header().Set("Retry-After", "1")
+		rest.Error(w, wire.Errorf(wire.CodeRateLimited, "too many logins from this address"))
+		return
+	}
+	var ask struct {
+		Token string `json:"token"`
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	if err != nil || json.Unmarshal(body, &ask) != nil || ask.Token == "" {
+		rest.Error(w, wire.Errorf(wire.CodeBadMessage, `the body is {"token":"…"} of at most %d bytes`, maxBodyBytes))
+		return
+	}
+	var p wire.Player
+	if !g.fromLedger(w, r, wire.LedgerQuery{Op: wire.QueryLogin, Token: ask.Token}, &p) {
+		return
+	}
+	token, err := SignToken(g.cfg.Secret, p, now.Add(loginTokenLife))
+	if err != nil {
+		g.cfg.Log.Error("a token could not be made", "err", err)
 		rest.ErrorStatus(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "no token could be made"))
 		return
 	}

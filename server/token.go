@@ -18,6 +18,10 @@ const guestTokenLife = 30 * 24 * time.Hour
 // player. It opens nothing else.
 const guestRenewal = 180 * 24 * time.Hour
 
+// loginTokenLife is how long a token is valid that a player of the operator's wallet
+// gets: a day at the table, and the operator is asked again.
+const loginTokenLife = 24 * time.Hour
+
 // identity is who a token speaks for.
 type identity struct {
 	wire.Player

@@ -90,6 +90,7 @@ type LedgerQuery struct {
 	Board  string `json:"board,omitempty"`  // leaderboard: "<game>:all" or "<game>:YYYY-MM-DD"
 	Before string `json:"before,omitempty"` // cursor of the page before; empty for the first
 	Limit  int    `json:"limit,omitempty"`  // 1 to 100, 0 means 50
+	Token  string `json:"token,omitempty"`  // authenticate: what an operator's page gave the player
 }
 
 // Operations of LedgerQuery.
@@ -101,7 +102,44 @@ const (
 	QueryAudit       = "audit"       // AuditPage, newest first
 	QuerySessions    = "sessions"    // SessionPage, newest first
 	QueryHealth      = "health"      // LedgerHealth
+	QueryWallet      = "wallet"      // WalletPage, newest first
+	QueryLogin       = "login"       // Player whom the operator's wallet knows by Token
 )
+
+// WalletOrder is an operator's order about a call of the wallet whose outcome is not
+// known, sent on LedgerOrderSubject and answered by a LedgerReply without data.
+type WalletOrder struct {
+	Op       string `json:"op"`
+	ID       string `json:"id"` // of the WalletCall
+	Operator string `json:"operator"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Operations of WalletOrder.
+const (
+	WalletRetry  = "retry"  // ask the wallet at once
+	WalletDone   = "done"   // the wallet has done it, as a person saw or saw to
+	WalletDenied = "denied" // withdrawals only: the wallet has not taken the money, and never will
+)
+
+// WalletCall is something that an operator's wallet was asked for in vain.
+type WalletCall struct {
+	ID          string `json:"id"` // of the booking
+	Op          string `json:"op"` // "withdraw", "deposit", "rollback"
+	Transaction string `json:"transaction"`
+	Player      string `json:"player"`
+	Amount      int64  `json:"amount"` // minor units
+	Tries       int64  `json:"tries"`  // each of a few seconds
+	Error       string `json:"error"`  // of the last one
+	Since       int64  `json:"since"`  // Unix ms
+	Next        int64  `json:"next"`   // Unix ms: when the wallet is asked again
+}
+
+// WalletPage is a page of the queue.
+type WalletPage struct {
+	Calls []WalletCall `json:"calls"`
+	Next  string       `json:"next,omitempty"`
+}
 
 // LedgerReply answers a LedgerQuery.
 type LedgerReply struct {
@@ -161,4 +199,12 @@ type LedgerHealth struct {
 	Transfers int64  `json:"transfers"`
 	Accounts  int64  `json:"accounts"`
 	Queued    uint64 `json:"queued"` // bookings that wait in the work queue
+	// Wallet is about the operator's wallet; nil when players' money is in the ledger.
+	Wallet *WalletHealth `json:"wallet,omitempty"`
+}
+
+// WalletHealth is what the console shows of an operator's wallet.
+type WalletHealth struct {
+	Queued int64 `json:"queued"`           // calls whose outcome is not known
+	Oldest int64 `json:"oldest,omitempty"` // Unix ms: since when the oldest of them waits
 }

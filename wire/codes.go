@@ -59,6 +59,7 @@ const (
 	CodeBadSettings            Code = "bad_settings"            // operator: settings out of range
 	CodeNotRunning             Code = "not_running"             // operator: pause of a paused room, void without a round
 	CodeAlreadyRunning         Code = "already_running"         // operator: start of a running room
+	CodeWalletRefused          Code = "wallet_refused"          // the operator's wallet does not take part in it
 	CodeForbidden              Code = "forbidden"               // operator key missing or wrong
 )
 

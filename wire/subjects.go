@@ -102,6 +102,9 @@ func LedgerSubject(p int) string { return "ldg." + strconv.Itoa(p) }
 // LedgerQuerySubject is where ledger workers (a queue group) answer queries.
 const LedgerQuerySubject = "ldq"
 
+// LedgerOrderSubject is where ledger workers (a queue group) take orders of operators.
+const LedgerOrderSubject = "ldo"
+
 // ChatSubject is where a gateway appends a chat line of a room.
 func ChatSubject(room string) string { return "chat." + room }
 

@@ -16,19 +16,20 @@ type place struct {
 // places are the packages by directory. "/..." is for a directory and everything
 // below it; the longest pattern that fits counts.
 var places = map[string]place{
-	".":            {imports: []string{"app"}},
-	"wire":         {},
-	"room/game":    {imports: []string{"wire"}},
-	"room/crash":   {imports: []string{"wire", "room/game"}, pure: true},
-	"room/race":    {imports: []string{"wire", "room/game"}, pure: true},
-	"room/cashier": {imports: []string{"wire", "room/game"}, pure: true},
-	"room":         {imports: []string{"wire", "room/game", "bus", "cache"}, tests: []string{"room/crash", "room/race", "room/cashier"}},
-	"ledger":       {imports: []string{"wire", "bus", "cache"}},
-	"bus":          {imports: []string{"wire"}},
-	"cache":        {imports: []string{"wire"}},
-	"fanout":       {imports: []string{"wire"}},
-	"web":          {tests: []string{"wire"}},
-	"server":       {imports: []string{"wire", "fanout", "bus", "cache", "web", "server/kvwatch", "server/internal/..."}},
+	".":             {imports: []string{"app"}},
+	"wire":          {},
+	"room/game":     {imports: []string{"wire"}},
+	"room/crash":    {imports: []string{"wire", "room/game"}, pure: true},
+	"room/race":     {imports: []string{"wire", "room/game"}, pure: true},
+	"room/cashier":  {imports: []string{"wire", "room/game"}, pure: true},
+	"room":          {imports: []string{"wire", "room/game", "bus", "cache"}, tests: []string{"room/crash", "room/race", "room/cashier"}},
+	"ledger":        {imports: []string{"wire", "bus", "cache", "ledger/wallet"}},
+	"ledger/wallet": {imports: []string{"wire"}},
+	"bus":           {imports: []string{"wire"}},
+	"cache":         {imports: []string{"wire"}},
+	"fanout":        {imports: []string{"wire"}},
+	"web":           {tests: []string{"wire"}},
+	"server":        {imports: []string{"wire", "fanout", "bus", "cache", "web", "server/kvwatch", "server/internal/..."}},
 
 	// The operator's side of the edge, and what both sides share.
 	"server/operator":     {imports: []string{"wire", "server/kvwatch", "server/internal/..."}, tests: []string{"bus"}},

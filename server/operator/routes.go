@@ -43,6 +43,10 @@ func (a *API) routes() http.Handler {
 	mux.HandleFunc("GET /api/audit", a.query(wire.QueryAudit))
 	mux.HandleFunc("GET /api/sessions", a.query(wire.QuerySessions))
 	mux.HandleFunc("GET /api/ledger", a.query(wire.QueryHealth))
+	mux.HandleFunc("GET /api/wallet", a.query(wire.QueryWallet))
+	for _, op := range []string{wire.WalletRetry, wire.WalletDone, wire.WalletDenied} {
+		mux.HandleFunc("POST /api/wallet/"+op, a.postWallet(op))
+	}
 	mux.HandleFunc("GET /api/log", a.getLog)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		rest.ErrorStatus(w, http.StatusNotFound, wire.Errorf(wire.CodeUnknownOp, "the operator API has no %s %s", r.Method, r.URL.Path))
@@ -181,15 +185,48 @@ func sanctionEnd(until, seconds *int64, now time.Time) (int64, *wire.Error) {
 	return now.Add(time.Duration(*seconds) * time.Second).UnixMilli(), nil
 }
 
-func (a *API) act(w http.ResponseWriter, r *http.Request, o order) {
-	o.operator = r.Header.Get("X-Operator")
-	if o.operator == "" {
-		o.operator = defaultOperator
+// postWallet gives the ledger an order about a call of the wallet.
+func (a *API) postWallet(op string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			ID     string `json:"id"`
+			Reason string `json:"reason"`
+		}
+		if !readBody(w, r, &body) {
+			return
+		}
+		who, ok := operatorOf(w, r)
+		if !ok {
+			return
+		}
+		if err := a.peer.Order(r.Context(), wire.WalletOrder{Op: op, ID: body.ID, Operator: who, Reason: body.Reason}); err != nil {
+			a.refuse(w, err, "no ledger worker with a wallet answers")
+			return
+		}
+		a.log.Info("operator", "op", "wallet "+op, "id", body.ID, "operator", who)
+		rest.OK(w, map[string]any{"ok": true})
 	}
-	if !wire.ValidText(o.operator, maxOperatorBytes) {
+}
+
+// operatorOf is who acts, or the answer says what is wrong with the name.
+func operatorOf(w http.ResponseWriter, r *http.Request) (string, bool) {
+	who := r.Header.Get("X-Operator")
+	if who == "" {
+		who = defaultOperator
+	}
+	if !wire.ValidText(who, maxOperatorBytes) {
 		rest.Error(w, wire.Errorf(wire.CodeBadArgs, "X-Operator must be 1 to %d bytes of text", maxOperatorBytes))
+		return "", false
+	}
+	return who, true
+}
+
+func (a *API) act(w http.ResponseWriter, r *http.Request, o order) {
+	who, ok := operatorOf(w, r)
+	if !ok {
 		return
 	}
+	o.operator = who
 	if refusal := a.actions.perform(r.Context(), o); refusal != nil {
 		rest.Error(w, refusal)
 		return

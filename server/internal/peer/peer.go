@@ -70,6 +70,18 @@ func (p *Peer) Ledger(ctx context.Context, q wire.LedgerQuery, v any) error {
 	return nil
 }
 
+// Order gives a ledger worker an operator's order. A refusal is a *wire.Error.
+func (p *Peer) Order(ctx context.Context, o wire.WalletOrder) error {
+	var reply wire.LedgerReply
+	if err := p.request(ctx, wire.LedgerOrderSubject, o, &reply); err != nil {
+		return fmt.Errorf("order of ledger: %w", err)
+	}
+	if reply.Error != nil {
+		return reply.Error
+	}
+	return nil
+}
+
 func (p *Peer) request(ctx context.Context, subject string, v, reply any) error {
 	data, err := json.Marshal(v)
 	if err != nil {

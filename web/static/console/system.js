@@ -120,8 +120,15 @@ export function showLedger(health) {
     ['Transfers', count(health.transfers)],
     ['Accounts', count(health.accounts)],
     ['Waiting in the queue', count(health.queued)],
+    .../** @type {[string, string | globalThis.Node][]} */ (health.wallet ? [['Wallet', walletState(health.wallet)]] : []),
   ];
   fill(byId('ledger'), h('dl', { class: 'facts' }, rows.map(([k, v]) => [h('dt', null, k), h('dd', null, v)]).flat()));
+}
+
+/** @param {{queued: number, oldest?: number}} wallet */
+function walletState(wallet) {
+  if (wallet.queued === 0) return badge('nothing unknown', 'good');
+  return h('span', null, `${count(wallet.queued)} unknown since ${new Date(wallet.oldest ?? 0).toLocaleString()} `, badge('see tickcast wallet queue', 'bad'));
 }
 
 /** @param {any} err */

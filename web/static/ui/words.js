@@ -36,6 +36,7 @@ const WORDS = {
   bet_voided: 'The round was voided. Your stake comes back.',
   too_fast: 'Nobody taps that fast.',
   balance_not_zero: 'A refill is for an empty balance.',
+  wallet_refused: 'Your wallet does not take part in this.',
   invalid_token: 'Your sign-in is not valid any more.',
   room_exists: 'A room with this ID exists already.',
   no_room: 'There is no such room.',

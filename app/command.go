@@ -49,11 +49,18 @@ Without a command it serves everything in one process, with data in ./data.`,
 		newProcess(ProcessServe, "Run everything in one process, embedded unless told otherwise (default)"),
 		newProcess(ProcessGateway, "Run a gateway: sockets of players, pages, operator API"),
 		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
-		newProcess(ProcessLedger, "Run a ledger worker: books transfers, answers queries"),
+		newLedger(),
 	)
 	root.AddCommand(newRooms(), newPlayers(), newWallet())
 	root.AddCommand(newSwarm(), newToken(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
 	return root
+}
+
+func newLedger() *cobra.Command {
+	c := newProcess(ProcessLedger, "Run a ledger worker: books transfers, answers queries")
+	c.Args = onlyCommands
+	c.AddCommand(newReconcile())
+	return c
 }
 
 func newProcess(p Process, short string) *cobra.Command {

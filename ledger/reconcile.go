@@ -1,0 +1,153 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"tickcast/cache"
+	"tickcast/wire"
+)
+
+// Recorded is a booking with the result that the log has of it.
+type Recorded struct {
+	Booking wire.Booking
+	Result  wire.BookingResult
+	Time    int64 // Unix ns of the result's record
+}
+
+// Reconciliation is how a book compares with the log.
+type Reconciliation struct {
+	Recorded int        // bookings with a result in the log
+	Missing  []Recorded // those that the book does not know, in the order in which they are booked
+	Repaired int        // of them
+	Differs  []string   // what book and log say differently, which no repair mends
+}
+
+// ErrCustody is returned by Reconcile for a repair of a book whose money is in a wallet.
+var ErrCustody = errors.New("the money is in a wallet: what is missing is booked by asking the wallet again")
+
+// Reconcile compares the book with what the log has recorded: outcome, balance and
+// version of every booking. With repair it books what is missing again, under the same
+// IDs and in the order of each player's versions, and stops at the first booking that
+// does not come out as the log says; a second call goes on from there. Nobody else may
+// write the book meanwhile.
+func (b *Book) Reconcile(ctx context.Context, recorded []Recorded, repair bool) (Reconciliation, error) {
+	r := Reconciliation{Recorded: len(recorded)}
+	known, err := b.outcomesOf(ctx, recorded)
+	if err != nil {
+		return r, fmt.Errorf("reconcile ledger: %w", err)
+	}
+	for _, rec := range recorded {
+		have, ok := known[rec.Booking.ID]
+		switch {
+		case rec.Result.Code == wire.CodeConflict: // nothing is kept of it
+		case !ok:
+			r.Missing = append(r.Missing, rec)
+		case !sameOutcome(have, rec.Result):
+			r.Differs = append(r.Differs, fmt.Sprintf("%s: the book has %s, the log has %s", rec.Booking.ID, describe(have), describe(rec.Result)))
+		}
+	}
+	inBookingOrder(r.Missing)
+	if !repair || len(r.Missing) == 0 {
+		return r, nil
+	}
+	if b.custody {
+		return r, fmt.Errorf("reconcile ledger: %w", ErrCustody)
+	}
+	for _, rec := range r.Missing {
+		got, err := b.Apply(ctx, []wire.Booking{rec.Booking})
+		if err != nil {
+			return r, fmt.Errorf("reconcile ledger: %w", err)
+		}
+		if !sameOutcome(got[0], rec.Result) {
+			r.Differs = append(r.Differs, fmt.Sprintf("%s: booked again it is %s, the log has %s", rec.Booking.ID, describe(got[0]), describe(rec.Result)))
+			return r, nil
+		}
+		r.Repaired++
+	}
+	return r, nil
+}
+
+// outcomesOf reads what the book has of the bookings.
+func (b *Book) outcomesOf(ctx context.Context, recorded []Recorded) (map[string]wire.BookingResult, error) {
+	begun, err := b.read.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = begun.Rollback() }() // nothing was written
+	x := newBatch(tx{begun, b.dialect}, b, nil)
+	ids := make([]string, len(recorded))
+	for i, rec := range recorded {
+		ids[i] = rec.Booking.ID
+	}
+	if err := x.loadOutcomes(ctx, ids); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	known := make(map[string]wire.BookingResult, len(x.outcomes))
+	for id, o := range x.outcomes {
+		known[id] = o.result
+	}
+	return known, nil
+}
+
+func sameOutcome(a, b wire.BookingResult) bool {
+	return a.Booked == b.Booked && a.Code == b.Code && a.Balance == b.Balance && a.Version == b.Version
+}
+
+func describe(r wire.BookingResult) string {
+	what := "booked"
+	if !r.Booked {
+		what = "refused (" + string(r.Code) + ")"
+	}
+	return fmt.Sprintf("%s with balance %d of version %d", what, r.Balance, r.Version)
+}
+
+// inBookingOrder puts bookings into an order in which they come out as they did. It is
+// that of the log, in which the places of each player's bookings are filled in the order
+// of his versions: the logs of partitions are not in step. Of the same version the one
+// that made it comes first. A stake that was voided before it came stands behind the
+// cancel that refuses it.
+func inBookingOrder(list []Recorded) {
+	voided := func(r Recorded) int {
+		if r.Booking.Kind == wire.BookStake && r.Result.Code == wire.CodeBetVoided {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b Recorded) int {
+		return cmp.Or(cmp.Compare(voided(a), voided(b)), cmp.Compare(a.Time, b.Time))
+	})
+	places := map[string][]int{}
+	for i, r := range list {
+		if r.Result.Player != "" && voided(r) == 0 {
+			places[r.Result.Player] = append(places[r.Result.Player], i)
+		}
+	}
+	for _, at := range places {
+		own := make([]Recorded, len(at))
+		for i, place := range at {
+			own[i] = list[place]
+		}
+		slices.SortStableFunc(own, func(a, b Recorded) int {
+			return cmp.Or(cmp.Compare(a.Result.Version, b.Result.Version), -cmp.Compare(flag(a.Result.Booked), flag(b.Result.Booked)))
+		})
+		for i, place := range at {
+			list[place] = own[i]
+		}
+	}
+}
+
+// CopyTo copies all balances and scores of the book to Redis, as a worker does when it
+// starts.
+func (b *Book) CopyTo(ctx context.Context, c *cache.Client, log *slog.Logger) error {
+	m, err := newMetrics(nil)
+	if err != nil {
+		return err
+	}
+	return newMirror(b, c, log, m).repair(ctx)
+}

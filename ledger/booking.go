@@ -30,7 +30,8 @@ const (
 	// time after which held messages are delivered to somebody else.
 	outageWait    = 50 * time.Millisecond
 	outageWaitMax = 2 * time.Second
-	// Waits before a booking is delivered again whose result the log did not take.
+	// Waits before a booking is delivered again that lost against others, or whose
+	// result the log did not take.
 	redeliverWait    = time.Second
 	redeliverWaitMax = 30 * time.Second
 )
@@ -128,6 +129,11 @@ func (w *Worker) bookAndAnswer(ctx context.Context, batch []delivered, verdicts 
 		half := len(batch) / 2
 		w.bookAndAnswer(ctx, batch[:half], verdicts)
 		w.bookAndAnswer(ctx, batch[half:], verdicts)
+	case errors.Is(err, ErrUnbookable) && raced(err):
+		// It lost against others so often that others may be behind it.
+		w.metrics.retries.Inc()
+		w.log.Warn("a booking is tried again later", "id", batch[0].booking.ID, "err", err)
+		batch[0].back(redeliverAfter(batch[0].tries))
 	case errors.Is(err, ErrUnbookable) && batch[0].msg == nil:
 		w.log.Error("the wallet's answer cannot be booked", "id", batch[0].booking.ID, "err", err)
 	case errors.Is(err, ErrUnbookable):
@@ -254,12 +260,17 @@ func (w *Worker) confirm(batch []delivered, futures []jetstream.PubAckFuture) {
 			continue
 		}
 		failed++
-		d.back(min(redeliverWait*time.Duration(min(d.tries, 60)), redeliverWaitMax))
+		d.back(redeliverAfter(d.tries))
 	}
 	if failed > 0 {
 		w.metrics.unanswered.Add(float64(failed))
 		w.log.Warn("results were not taken by the log and are sent again later", "results", failed, "of", len(batch), "err", err)
 	}
+}
+
+// redeliverAfter is the wait before the next delivery of a booking.
+func redeliverAfter(tries uint64) time.Duration {
+	return min(redeliverWait*time.Duration(min(tries, 60)), redeliverWaitMax)
 }
 
 // resultID hashes the booking's ID, whose bytes are not all fit for a header.

@@ -370,6 +370,37 @@ func TestDatabaseAway(t *testing.T) {
 	wantSound(t, b)
 }
 
+// TestLostRaces: a booking that loses against another transaction again and again stays
+// in the queue, holds up nobody, and is booked when nothing is in its way.
+func TestLostRaces(t *testing.T) {
+	b := openBook(t, testsvc.Postgres(t))
+	q := newQueue(t)
+	w := q.work(b, nil)
+	q.send(stakeOf("first", "ann", 100))
+	q.wantResults("ann has an account", "first")
+	q.wantEmpty()
+	execute := func(query string) {
+		t.Helper()
+		if _, err := b.write.ExecContext(context.Background(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute(`INSERT INTO transfers (id, kind, player, amount, room, stake, operator, reason, at) VALUES ('loser', 'credit', 'ann', 1, '', '', '', '', 1)`)
+	q.send(stakeOf("loser", "ann", 100), stakeOf("other", "bob", 100))
+	q.wantResults("the one beside it is booked", "other")
+	testkit.Eventually(t, "it is given back", patience, func() bool { return testutil.ToFloat64(w.metrics.retries) > 0 })
+	if n := testutil.ToFloat64(w.metrics.malformed.WithLabelValues(wire.StreamLedger)); n != 0 || q.left() != 1 {
+		t.Errorf("%v dropped, %d in the queue; want it to stay there", n, q.left())
+	}
+	execute(`DELETE FROM transfers WHERE id = 'loser'`)
+	q.wantResults("booked", "loser")
+	q.wantEmpty()
+	if n := len(q.of("loser")); n != 1 {
+		t.Errorf("%d results", n)
+	}
+	wantSound(t, b)
+}
+
 func TestMalformedMessages(t *testing.T) {
 	q, b := newQueue(t), openBook(t, sqliteURL(t))
 	w := q.work(b, nil)

@@ -20,6 +20,8 @@ type deployment struct {
 	secrets  []string // environment of every process
 	services []string // flags of every process
 	redis    string   // URL
+	database string   // URL
+	nats     *testsvc.Service
 	rooms    []*server
 	gateways []*server
 	ledger   *server
@@ -37,12 +39,13 @@ func startDeployment(t *testing.T) *deployment {
 	}
 	config := strings.Replace(bus.ServerConfig(passwords, bus.ServerOptions{}), `store_dir: "/data"`, "", 1)
 	d.redis = testsvc.Redis(t)
-	d.services = []string{"--nats-url", testsvc.StartNATS(t, config).URL, "--redis-url", d.redis}
+	d.nats, d.database = testsvc.StartNATS(t, config), testsvc.Postgres(t)
+	d.services = []string{"--nats-url", d.nats.URL, "--redis-url", d.redis}
 	for range 2 {
 		d.rooms = append(d.rooms, d.process("room", "--partitions", "4"))
 		d.gateways = append(d.gateways, d.process("gateway", "--guests", "on"))
 	}
-	d.ledger = d.process("ledger", "--database-url", testsvc.Postgres(t))
+	d.ledger = d.process("ledger", "--database-url", d.database)
 	all := append(append([]*server{d.ledger}, d.rooms...), d.gateways...)
 	for _, s := range all {
 		s.start()

@@ -114,6 +114,12 @@ func TestARepeatedCommandHasOneEffectAndOneAnswer(t *testing.T) {
 	if got := r.book.balances["ann"]; got != modelGrant-1000 {
 		t.Fatalf("ann paid %d for one bet of 1000", modelGrant-got)
 	}
+	r.command("bob", "lobby", "k", "bet", 1, betArgs{Amount: 3000})
+	r.run(5 * time.Millisecond)
+	r.wantOK("the key of another player", "bob", "lobby", "k")
+	if ann, bob := r.book.balances["ann"], r.book.balances["bob"]; ann != modelGrant-1000 || bob != modelGrant-3000 {
+		t.Fatalf("ann has %d and bob %d after a bet each under the same key", ann, bob)
+	}
 }
 
 func TestOldRoundsAreStale(t *testing.T) {

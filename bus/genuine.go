@@ -12,3 +12,7 @@ func Genuine(stream string, h nats.Header) bool {
 	source := h[nats.JSStream]
 	return len(source) == 1 && source[0] == stream
 }
+
+// Published reports the same of a message that came from a consumer of the stream,
+// which hands out what was stored and adds nothing.
+func Published(h nats.Header) bool { return len(h[nats.JSStream]) == 0 }

@@ -27,9 +27,9 @@ const (
 	fillRetry   = 3 * time.Millisecond
 )
 
-// feed reads the log of one partition: live from the republished records, gaps
-// and history by direct get. One consumer per room would cost the stream its
-// speed, and an ordered consumer stalls for seconds when its node dies.
+// feed reads the log of one partition: live from the republished records, gaps by
+// direct get, history by a consumer for that stretch. One consumer per room would cost
+// the stream its speed, and an ordered consumer stalls for seconds when its node dies.
 type feed struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
@@ -72,7 +72,24 @@ func (f *feed) lastSeq(ctx context.Context) (uint64, error) {
 
 // read hands the records from to, inclusive, to apply, in order and without a
 // gap. It goes on until it has them all, ctx ends, or apply returns an error.
-func (f *feed) read(ctx context.Context, from, to uint64, apply func(Record) error) error {
+func (f *feed) read(ctx context.Context, from, to uint64, apply func(Record) error) (err error) {
+	for from <= to {
+		if to-from >= replayMin {
+			if from, err = f.replay(ctx, from, to, apply); err != nil || from > to {
+				return err
+			}
+		}
+		rest := min(to, from+replayRest-1)
+		if err := f.fill(ctx, from, rest, apply); err != nil {
+			return err
+		}
+		from = rest + 1
+	}
+	return nil
+}
+
+// fill does what read does, by direct get.
+func (f *feed) fill(ctx context.Context, from, to uint64, apply func(Record) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for next := f.fetch(ctx, from, to); from <= to; {
@@ -126,12 +143,12 @@ func (f *feed) readBatch(ctx context.Context, from uint64, n int) ([]Record, err
 		if err != nil {
 			return records, ignoreTransient(ctx, err)
 		}
-		if want := from + uint64(len(records)); m.Sequence != want {
-			return records, fmt.Errorf("%s has record %d where %d was expected", f.name, m.Sequence, want)
-		}
-		rec, err := f.parse(m)
+		rec, err := f.handedOut(m.Header, m.Data)
 		if err != nil {
 			return records, err
+		}
+		if want := from + uint64(len(records)); rec.Seq != want {
+			return records, fmt.Errorf("%s has record %d where %d was expected", f.name, rec.Seq, want)
 		}
 		records = append(records, rec)
 	}
@@ -157,31 +174,28 @@ func (f *feed) at(ctx context.Context, seq uint64) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read record %d of %s: %w", seq, f.name, err)
 	}
-	rec, err := f.parse(m)
+	rec, err := f.handedOut(m.Header, m.Data)
 	if err != nil {
 		return nil, err
 	}
 	return &rec, nil
 }
 
-func (f *feed) parse(m *jetstream.RawStreamMsg) (Record, error) {
-	return f.record(m.Subject, Record{Seq: m.Sequence, Time: m.Time.UnixNano(), Data: m.Data}, m.Header)
-}
+var errNoRecord = errors.New("room: a message is no record of the log")
 
-var errFeedMessage = errors.New("room: a message on the feed is not a republished record")
-
-// parseLive reads a republished record.
-func (f *feed) parseLive(m *nats.Msg) (Record, error) {
+// handedOut reads a record that came with its source in headers: republished, or by
+// direct get.
+func (f *feed) handedOut(h nats.Header, data []byte) (Record, error) {
 	// The last value is the server's own: a forged record brings some of its own.
-	seq, err := strconv.ParseUint(last(m.Header["Nats-Sequence"]), 10, 64)
+	seq, err := strconv.ParseUint(last(h["Nats-Sequence"]), 10, 64)
 	if err != nil {
-		return Record{}, errFeedMessage
+		return Record{}, errNoRecord
 	}
-	ts, err := time.Parse(time.RFC3339Nano, last(m.Header["Nats-Time-Stamp"]))
+	ts, err := time.Parse(time.RFC3339Nano, last(h["Nats-Time-Stamp"]))
 	if err != nil {
-		return Record{}, errFeedMessage
+		return Record{}, errNoRecord
 	}
-	return f.record(last(m.Header["Nats-Subject"]), Record{Seq: seq, Time: ts.UnixNano(), Data: m.Data}, m.Header)
+	return f.record(last(h["Nats-Subject"]), Record{Seq: seq, Time: ts.UnixNano(), Data: data}, bus.Genuine(f.name, h))
 }
 
 func last(values []string) string {
@@ -191,13 +205,13 @@ func last(values []string) string {
 	return values[len(values)-1]
 }
 
-// record completes a record by its subject and its header.
-func (f *feed) record(subject string, rec Record, h nats.Header) (Record, error) {
+// record completes a record by its subject, and by whether somebody published it.
+func (f *feed) record(subject string, rec Record, genuine bool) (Record, error) {
 	kind, _, room, ok := wire.ParseLogSubject(subject)
 	if !ok && kind != wire.KindCommand && kind != wire.KindAction {
 		return Record{}, fmt.Errorf("record %d has the subject %q, which is not a log subject", rec.Seq, subject)
 	}
 	rec.Kind, rec.Room = kind, room
-	rec.Forged = !ok || !bus.Genuine(f.name, h)
+	rec.Forged = !ok || !genuine
 	return rec, nil
 }

@@ -105,7 +105,7 @@ func BenchmarkCommand(b *testing.B) {
 }
 
 // BenchmarkReplay folds a log of taps from JetStream, as a room server does that
-// starts without a snapshot.
+// starts without a snapshot. Each tap has a Msg-Id, as those of gateways have.
 func BenchmarkReplay(b *testing.B) {
 	s := openRace(b)
 	const records = 100_000
@@ -116,7 +116,7 @@ func BenchmarkReplay(b *testing.B) {
 	for i := range records {
 		c := tapOf(i%1000, 1+i/1000)
 		data, _ := c.AppendBinary(nil)
-		if _, err := js.PublishAsync(wire.CommandSubject(0, "derby"), data); err != nil {
+		if _, err := js.PublishAsync(wire.CommandSubject(0, "derby"), data, jetstream.WithMsgID(c.MsgID("derby"))); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -196,7 +196,7 @@ func (r *replica) take(ctx context.Context, m *nats.Msg) {
 
 // record folds a live record, and what the feed lost before it.
 func (r *replica) record(ctx context.Context, m *nats.Msg) {
-	rec, err := r.feed.parseLive(m)
+	rec, err := r.feed.handedOut(m.Header, m.Data)
 	if err != nil {
 		r.metrics.feedDrops.Inc()
 		return

@@ -6,7 +6,7 @@
 //
 // Nouns: a Frame is a text frame encoded once. A Topic keeps a ring of numbered updates,
 // the newest tick and a few notices. A Conn is one client; its place in a topic is a
-// cursor, not a queue. The Hub has as many flushers as cores; each walks its share of a
+// cursor, not a queue. The Hub has a flusher for each core but one; each walks its share of a
 // topic's connections when something was published and writes without blocking: the bytes
 // that all get who keep up by io_uring, many sockets in one system call, where the kernel
 // allows it, else and all others with one call per connection. What the socket does not

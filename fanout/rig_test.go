@@ -51,6 +51,9 @@ func newRig(t *testing.T, cfg fanout.Config, welcome func(*fanout.Conn)) *rig {
 	t.Helper()
 	r := &rig{t: t, reg: prometheus.NewRegistry(), conns: make(chan *fanout.Conn, 1024), ended: make(chan error, 1024)}
 	cfg.Metrics = r.reg
+	if cfg.Shards == 0 {
+		cfg.Shards = 3 // several flushers, on whatever machine
+	}
 	r.hub = fanout.NewHub(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

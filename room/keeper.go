@@ -172,12 +172,31 @@ func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, f *feed, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnfit, err)
 	}
-	rec, err := f.at(ctx, p.last.Seq)
-	if err != nil {
+	if err := f.has(ctx, p.last); err != nil {
 		return nil, err
 	}
-	if rec == nil || rec.place() != p.last {
-		return nil, fmt.Errorf("%w: the log has another record %d than it: it lost its tail or is another log", errUnfit, p.last.Seq)
-	}
 	return p, nil
+}
+
+// has is errUnfit when the log does not have a record that was folded, any more or
+// ever. Whatever node answers for the record may be behind, so that the leader is asked
+// before the record is called lost.
+func (f *feed) has(ctx context.Context, folded Place) error {
+	rec, err := f.at(ctx, folded.Seq)
+	switch {
+	case err != nil:
+		return err
+	case rec != nil && rec.place() != folded:
+		return fmt.Errorf("%w: the log has another record %d than it: the log lost its tail, or is another one", errUnfit, folded.Seq)
+	case rec != nil:
+		return nil
+	}
+	last, err := f.lastSeq(ctx)
+	switch {
+	case err != nil:
+		return err
+	case last < folded.Seq:
+		return fmt.Errorf("%w: the log ends with record %d, and it with record %d: the log lost its tail, or is another one", errUnfit, last, folded.Seq)
+	}
+	return fmt.Errorf("record %d of %s, the last of the snapshot, could not be read", folded.Seq, f.name)
 }

@@ -127,7 +127,7 @@ func (o *operatorWallet) wantAgreementFrom(t testing.TB, b *Book, players []stri
 	wantSound(t, b)
 }
 
-const walletInitial = 10_000
+const walletInitial = 10_000_000
 
 // settled waits until nothing is asked of the wallet any more.
 func settled(t testing.TB, b *Book) {
@@ -140,6 +140,7 @@ func settled(t testing.TB, b *Book) {
 }
 
 func TestMoneyAtTheWallet(t *testing.T) {
+	t.Parallel()
 	forEachDatabase(t, func(t *testing.T, r rig) {
 		q, b, o := newQueue(t), custodyBook(t, r.url(t)), newOperatorWallet(t, walletInitial)
 		q.workAtWallet(b, o)
@@ -152,9 +153,9 @@ func TestMoneyAtTheWallet(t *testing.T) {
 		q.wantResults("answered", "p2", "c2")
 		q.wantEmpty()
 		for id, want := range map[string]wire.BookingResult{
-			"won":    {ID: "won", Booked: true, Player: "ann", Balance: 9000},
+			"won":    {ID: "won", Booked: true, Player: "ann", Balance: walletInitial - 1000},
 			"poor":   {ID: "poor", Code: wire.CodeInsufficientFunds, Player: "ann"},
-			"p":      {ID: "p", Booked: true, Player: "ann", Balance: 11_500},
+			"p":      {ID: "p", Booked: true, Player: "ann", Balance: walletInitial + 1500},
 			"c":      {ID: "c", Booked: true, Player: "bob", Balance: walletInitial},
 			"credit": {ID: "credit", Booked: true, Player: "cid", Balance: walletInitial + 50},
 			"refill": {ID: "refill", Code: wire.CodeWalletRefused, Player: "cid"},
@@ -182,17 +183,18 @@ func TestMoneyAtTheWallet(t *testing.T) {
 // later ones, so that a rollback may come before its withdrawal. Whatever happened, in
 // the end each transaction has moved money once, and the book says what the wallet did.
 func TestWalletExactlyOnce(t *testing.T) {
+	t.Parallel()
 	forEachDatabase(t, func(t *testing.T, r rig) {
 		q, b, o := newQueue(t), custodyBook(t, r.url(t)), newOperatorWallet(t, walletInitial, wallet.AllFaults()...)
 		workers := []*runner{q.workAtWallet(b, o), q.workAtWallet(b, o)}
 		for _, w := range workers {
-			w.caller.times = callTimes{80 * time.Millisecond, 25 * time.Millisecond, 500 * time.Millisecond}
+			w.caller.times = callTimes{40 * time.Millisecond, 15 * time.Millisecond, 500 * time.Millisecond}
 		}
 		history, players := 0, []string{"ann", "bob", "guest-1"}
 		rapid.Check(t, func(rt *rapid.T) {
 			history++
 			o.faults.SetRate(rapid.SampledFrom([]float64{0.2, 0.5, 0.8}).Draw(rt, "damaged"))
-			ids := playAtWallet(rt, q, fmt.Sprintf("h%d/", history), players)
+			ids := playAtWallet(rt, q, history, players)
 			q.wantResults("all are answered", ids...)
 			for _, id := range ids {
 				q.wantSame(id)
@@ -214,6 +216,7 @@ func TestWalletExactlyOnce(t *testing.T) {
 // TestWalletWorkersAreKilled cuts workers off at random moments of a run against a
 // damaged wallet.
 func TestWalletWorkersAreKilled(t *testing.T) {
+	t.Parallel()
 	forEachDatabase(t, func(t *testing.T, r rig) {
 		q, b := newQueue(t), custodyBook(t, r.url(t))
 		o := newOperatorWallet(t, 1_000_000, wallet.FaultReplyLost, wallet.FaultRefused, wallet.FaultTwice, wallet.FaultLate)
@@ -261,6 +264,7 @@ func TestWalletWorkersAreKilled(t *testing.T) {
 // TestWalletQueue: what a wallet does not answer stands in a queue that operators see,
 // holds up nobody else, and ends by the wallet's answer or by a person's word.
 func TestWalletQueue(t *testing.T) {
+	t.Parallel()
 	q, b, o := newQueue(t), custodyBook(t, sqliteURL(t)), newOperatorWallet(t, walletInitial)
 	o.deaf = map[string]bool{"stuck": true, "paid by hand": true, "not taken": true, "taken": true}
 	w := q.workAtWallet(b, o)
@@ -373,12 +377,13 @@ func askLedger(t *testing.T, nc *nats.Conn, subject string, request, data any) *
 
 // playAtWallet sends a history, whose bookings come several times and in any order, and
 // returns their IDs.
-func playAtWallet(rt *rapid.T, q *queue, prefix string, players []string) []string {
+func playAtWallet(rt *rapid.T, q *queue, history int, players []string) []string {
+	prefix := fmt.Sprintf("h%d/", history)
 	var all []wire.Booking
 	var ids []string
 	for i := range rapid.IntRange(1, 6).Draw(rt, "stakes") {
 		s := stakeOf(fmt.Sprintf("%ss%d", prefix, i), rapid.SampledFrom(players).Draw(rt, "player"), rapid.Int64Range(1, 40).Draw(rt, "amount")*100)
-		s.Partition = i % 2
+		s.Partition, s.Bet.Round = i%2, uint64(history)
 		all, ids = append(all, s), append(ids, s.ID)
 		switch rapid.IntRange(0, 2).Draw(rt, "end") {
 		case 0:
@@ -388,6 +393,10 @@ func playAtWallet(rt *rapid.T, q *queue, prefix string, players []string) []stri
 			c := cancelOf(fmt.Sprintf("%sc%d", prefix, i), s)
 			all, ids = append(all, c), append(ids, c.ID)
 		}
+	}
+	if rapid.Bool().Draw(rt, "ends") { // stakes that come behind it are refused
+		end := roundOf(prefix+"round", uint64(history))
+		all, ids = append(all, end), append(ids, end.ID)
 	}
 	for range rapid.IntRange(0, 4).Draw(rt, "repeats") {
 		all = append(all, rapid.SampledFrom(all).Draw(rt, "repeated"))

@@ -49,10 +49,12 @@ func newReplayStage(t *testing.T) *replayStage {
 			err = s.gateway.PublishRequest(wire.ChatSubject("lobby"), wire.CommandSubject(0, "lobby"), []byte("a line"))
 		case i%1000 == 7:
 			_, err = js.Publish(t.Context(), wire.CommandSubject(0, "No-Room"), nil)
+		case i == 2000: // records that the client library takes for broken answers
+			err = s.publishWith(js, "Nats-Sequence", "x")
+		case i == 5000:
+			err = s.publishWith(js, "Status", "404")
 		case i%1000 == 8:
-			m := nats.NewMsg(wire.CommandSubject(0, "lobby"))
-			m.Header.Set(nats.JSStream, wire.PartitionStream(0))
-			_, err = js.PublishMsg(t.Context(), m)
+			err = s.publishWith(js, nats.JSStream, wire.PartitionStream(0))
 		default:
 			_, err = js.PublishAsync(wire.CommandSubject(0, "lobby"), fmt.Append(nil, i), jetstream.WithMsgID(fmt.Sprint(i)))
 		}
@@ -62,6 +64,14 @@ func newReplayStage(t *testing.T) *replayStage {
 	}
 	s.eventually("all is stored", func() bool { last, err := f.lastSeq(t.Context()); return err == nil && last == r.records })
 	return r
+}
+
+// publishWith stores a command without a body and with a header of its own.
+func (s *stage) publishWith(js jetstream.JetStream, key, value string) error {
+	m := nats.NewMsg(wire.CommandSubject(0, "lobby"))
+	m.Header.Set(key, value)
+	_, err := js.PublishMsg(s.t.Context(), m)
+	return err
 }
 
 func (s *replayStage) direct() (list []Record) {

@@ -7,8 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"tickcast/bus"
+	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
+	"tickcast/wire"
 )
 
 // startCluster starts three NATS servers and returns them with the URL of all.
@@ -52,5 +56,55 @@ func TestAReplicatedLogSurvivesItsNodes(t *testing.T) {
 		h.wantMore(fmt.Sprintf("node %d is dead", i))
 		s.Start()
 		h.wantMore(fmt.Sprintf("node %d is back", i))
+	}
+}
+
+// TestAReplicatedLogIsReadByAConsumer reads a log of three replicas, and goes on while
+// the node dies that the consumer may be on.
+func TestAReplicatedLogIsReadByAConsumer(t *testing.T) {
+	servers, url := startCluster(t)
+	nc, err := bus.Connect(t.Context(), url, "reader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	testkit.Eventually(t, "the streams are made", patience, func() bool {
+		return bus.EnsureStreams(t.Context(), nc, bus.Layout{Partitions: 1, Replicas: 3}) == nil
+	})
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const records = 3 * replayWindow
+	for range records {
+		if _, err := js.PublishAsync(wire.OwnerSubject(0), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	f, err := openFeed(t.Context(), nc, js, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	if next, err := f.replay(t.Context(), 1, records, func(Record) error { return nil }); err != nil || next != records+1 {
+		t.Fatalf("the consumer came as far as record %d of %d: %v", next, records, err)
+	}
+	for i, s := range servers {
+		read := uint64(0)
+		err := f.read(t.Context(), 1, records, func(Record) error {
+			if read++; read == replayWindow {
+				s.Kill()
+			}
+			return nil
+		})
+		if err != nil || read != records {
+			t.Fatalf("node %d died: %d records of %d: %v", i, read, records, err)
+		}
+		s.Start()
+		testkit.Eventually(t, "the log is whole again", patience, func() bool {
+			last, err := f.lastSeq(t.Context())
+			return err == nil && last == records
+		})
 	}
 }

@@ -72,7 +72,7 @@ func (c *capture) size(channel string) (n int) {
 
 // tap puts a TCP relay in front of the service at a URL, which keeps every byte of
 // both directions, and returns the URL of the relay. It relays until the test ends.
-func (c *capture) tap(t *testing.T, channel, service string) string {
+func (c *capture) tap(t testing.TB, channel, service string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,7 +87,7 @@ func (c *capture) tap(t *testing.T, channel, service string) string {
 	return strings.Replace(service, r.target, l.Addr().String(), 1)
 }
 
-func hostOf(t *testing.T, service string) string {
+func hostOf(t testing.TB, service string) string {
 	t.Helper()
 	u, err := url.Parse(service)
 	if err != nil {

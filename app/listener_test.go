@@ -14,7 +14,7 @@ import (
 
 // listener is a guest on a WebSocket who keeps every message he gets.
 type listener struct {
-	t     *testing.T
+	t     testing.TB
 	ws    *websocket.Conn
 	token string
 
@@ -37,23 +37,10 @@ type heardMessage struct {
 	}
 }
 
-func newListener(t *testing.T, public string, heard *capture) *listener {
+func newListener(t testing.TB, public string, heard *capture) *listener {
 	t.Helper()
-	resp, err := http.Post(public+"/api/guest", "application/json", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var guest struct{ Token string }
-	if err := json.NewDecoder(resp.Body).Decode(&guest); err != nil || guest.Token == "" {
-		t.Fatalf("guest: %s, %v", resp.Status, err)
-	}
-	ws, _, err := websocket.Dial(t.Context(), strings.Replace(public, "http", "ws", 1)+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ws.SetReadLimit(-1)
-	l := &listener{t: t, ws: ws, token: guest.Token}
+	ws, token := dialAsGuest(t, public)
+	l := &listener{t: t, ws: ws, token: token}
 	ended := make(chan struct{})
 	t.Cleanup(func() {
 		_ = ws.CloseNow()
@@ -64,6 +51,26 @@ func newListener(t *testing.T, public string, heard *capture) *listener {
 		l.read(heard.open(channelSockets))
 	}()
 	return l
+}
+
+// dialAsGuest opens a WebSocket and draws a token for the hello.
+func dialAsGuest(t testing.TB, public string) (ws *websocket.Conn, token string) {
+	t.Helper()
+	resp, err := http.Post(public+"/api/guest", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var guest struct{ Token string }
+	if err := json.NewDecoder(resp.Body).Decode(&guest); err != nil || guest.Token == "" {
+		t.Fatalf("guest: %s, %v", resp.Status, err)
+	}
+	ws, _, err = websocket.Dial(t.Context(), strings.Replace(public, "http", "ws", 1)+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.SetReadLimit(-1)
+	return ws, guest.Token
 }
 
 // read keeps all messages until the socket is closed.

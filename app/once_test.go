@@ -112,7 +112,7 @@ func (d *deployment) roomLog() jetstream.JetStream {
 
 // socketPlayer speaks and listens in turn.
 type socketPlayer struct {
-	t  *testing.T
+	t  testing.TB
 	ws *websocket.Conn
 }
 

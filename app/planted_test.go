@@ -95,7 +95,7 @@ func (f *secretFlight) plant(channel, said string) {
 }
 
 // exchange sends to the service at a URL and reads a line of its answer.
-func exchange(t *testing.T, service, message string) {
+func exchange(t testing.TB, service, message string) {
 	t.Helper()
 	c, err := net.Dial("tcp", hostOf(t, service))
 	if err != nil {

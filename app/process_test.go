@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // server is the program as a process.
 type server struct {
-	t                *testing.T
+	t                testing.TB
 	args, env        []string
 	public, internal string // base URLs
 	cmd              *exec.Cmd
@@ -55,7 +55,7 @@ type server struct {
 }
 
 // newServer prepares a process on free ports; start starts it.
-func newServer(t *testing.T, env []string, args ...string) *server {
+func newServer(t testing.TB, env []string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, env: env}
 	listen, internal := "127.0.0.1:"+strconv.Itoa(testsvc.FreePort(t)), "127.0.0.1:"+strconv.Itoa(testsvc.FreePort(t))
@@ -145,7 +145,7 @@ func (s *server) kill() {
 func (s *server) socket() string { return strings.Replace(s.public, "http", "ws", 1) }
 
 // runCommand runs a command of the program and wants it to succeed.
-func runCommand(t *testing.T, env []string, args ...string) string {
+func runCommand(t testing.TB, env []string, args ...string) string {
 	t.Helper()
 	out, err := tryCommand(t, env, args...)
 	if err != nil {
@@ -155,7 +155,7 @@ func runCommand(t *testing.T, env []string, args ...string) string {
 }
 
 // tryCommand runs a command of the program, which may be refused.
-func tryCommand(t *testing.T, env []string, args ...string) (string, error) {
+func tryCommand(t testing.TB, env []string, args ...string) (string, error) {
 	t.Helper()
 	path, err := binary()
 	if err != nil {

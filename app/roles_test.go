@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 // deployment is the roles as separate processes against real services, NATS with
 // the users and permissions of the roles.
 type deployment struct {
-	t        *testing.T
+	t        testing.TB
 	secrets  []string // environment of every process
 	services []string // flags of every process
 	redis    string   // URL
@@ -27,22 +28,31 @@ type deployment struct {
 	ledger   *server
 }
 
-func startDeployment(t *testing.T) *deployment {
+func startDeployment(t testing.TB) *deployment {
+	t.Helper()
+	return startDeploymentOf(t, 2, 4)
+}
+
+// startDeploymentOf starts two gateways, a ledger worker and some room servers, which
+// are named room-0, room-1 and so on.
+func startDeploymentOf(t testing.TB, rooms, partitions int) *deployment {
 	t.Helper()
 	d := &deployment{t: t, secrets: []string{
 		"TICKCAST_ROOM_SECRET=" + testSecret, "TICKCAST_JWT_SECRET=" + testSecret, "TICKCAST_OPERATOR_KEY=" + testSecret,
 	}}
 	passwords := map[bus.Role]string{}
 	for _, r := range bus.Roles() {
-		passwords[r] = "password of " + string(r)
+		passwords[r] = natsPassword(r)
 		d.secrets = append(d.secrets, bus.PasswordVariable(r)+"="+passwords[r])
 	}
 	config := strings.Replace(bus.ServerConfig(passwords, bus.ServerOptions{}), `store_dir: "/data"`, "", 1)
 	d.redis = testsvc.Redis(t)
 	d.nats, d.database = testsvc.StartNATS(t, config), testsvc.Postgres(t)
 	d.services = []string{"--nats-url", d.nats.URL, "--redis-url", d.redis}
+	for i := range rooms {
+		d.rooms = append(d.rooms, d.process("room", "--node", fmt.Sprint("room-", i), "--partitions", strconv.Itoa(partitions)))
+	}
 	for range 2 {
-		d.rooms = append(d.rooms, d.process("room", "--partitions", "4"))
 		d.gateways = append(d.gateways, d.process("gateway", "--guests", "on"))
 	}
 	d.ledger = d.process("ledger", "--database-url", d.database)
@@ -55,6 +65,9 @@ func startDeployment(t *testing.T) *deployment {
 	}
 	return d
 }
+
+// natsPassword is that of a role's user.
+func natsPassword(r bus.Role) string { return "password-of-" + string(r) }
 
 func (d *deployment) process(args ...string) *server {
 	return newServer(d.t, d.secrets, append(args, d.services...)...)

@@ -72,7 +72,7 @@ func (s *server) signal(sig syscall.Signal) {
 
 // watchedRooms are rooms of both games in several partitions, with a listener each.
 type watchedRooms struct {
-	t  *testing.T
+	t  testing.TB
 	by map[string]*listener
 }
 
@@ -151,7 +151,7 @@ func (d *deployment) hasLeaders() bool {
 
 // runningSwarm is the load tester as a process.
 type runningSwarm struct {
-	t     *testing.T
+	t     testing.TB
 	cmd   *exec.Cmd
 	out   lockedBuffer
 	ended chan error
@@ -188,7 +188,7 @@ func (s *runningSwarm) wantPassed() {
 }
 
 // flush empties a Redis.
-func flush(t *testing.T, address string) {
+func flush(t testing.TB, address string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

@@ -50,16 +50,19 @@ func TestRankCountsWhoCanTakeOver(t *testing.T) {
 		t.Fatalf("members: %v", nodes)
 	}
 	for partition, want := range []int{2, 1} {
-		if got := m.rank(partition, order); got != want {
+		if got := m.rank(partition, order, ""); got != want {
 			t.Errorf("partition %d: %d better candidates, want %d", partition, got, want)
 		}
 	}
+	if got := m.rank(0, order, "b"); got != 1 {
+		t.Errorf("%d better candidates behind the death of one, want 1", got)
+	}
 	say(wire.NodeInfo{ID: "b", Draining: true})
-	if got := m.rank(0, order); got != 1 {
+	if got := m.rank(0, order, ""); got != 1 {
 		t.Errorf("%d better candidates with one that drains, want 1", got)
 	}
 	m.expire(now.Add(nodeExpiry + 1))
-	if got := m.rank(0, order); got != 0 {
+	if got := m.rank(0, order, ""); got != 0 {
 		t.Errorf("%d better candidates that are silent, want none", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,6 +67,8 @@ type Host struct {
 	metrics   *metrics
 	keeper    *keeper
 	directory *directory
+	members   *members
+	orders    atomic.Pointer[[][]string] // candidates of each partition, best first
 	replicas  []*replica
 	started   time.Time
 	ready     chan struct{} // closed when every replica has caught up
@@ -88,6 +91,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{})}
 	h.keeper = newKeeper(cfg.Snapshots, checkpoints{js}, h.log)
+	h.members = newMembers(cfg.Node)
 	h.directory = newDirectory(js, cfg.Partitions, h.log)
 	for p := range cfg.Partitions {
 		h.replicas = append(h.replicas, newReplica(h, p))
@@ -105,13 +109,12 @@ func (h *Host) Run(ctx context.Context) error {
 	after, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the replicas, which save at their end
 	background.Go(func() { h.keeper.run(after) })
 	background.Go(func() { h.directory.run(after) })
-	members := newMembers(h.cfg.Node)
-	sub, err := h.cfg.Conn.Subscribe(wire.NodeSubject("room", "*"), func(m *nats.Msg) { members.heard(m.Data, time.Now()) })
+	sub, err := h.cfg.Conn.Subscribe(wire.NodeSubject("room", "*"), func(m *nats.Msg) { h.members.heard(m.Data, time.Now()) })
 	if err != nil {
 		stop()
 		return fmt.Errorf("room host: listen for other hosts: %w", err)
 	}
-	replicas.Go(func() { h.beat(ctx, members) })
+	replicas.Go(func() { h.beat(ctx) })
 	opened := make(chan error, len(h.replicas))
 	for _, r := range h.replicas {
 		replicas.Go(func() {
@@ -155,8 +158,8 @@ func (h *Host) Partitions() []wire.PartitionInfo {
 }
 
 // beat tells the others that this node is there, from when it can take a partition
-// over at once, and ranks the candidates of each partition among those that are.
-func (h *Host) beat(ctx context.Context, members *members) {
+// over at once, and orders the candidates of each partition among those that are.
+func (h *Host) beat(ctx context.Context) {
 	t := time.NewTicker(heartbeatInterval)
 	defer t.Stop()
 	ready := h.ready
@@ -164,10 +167,9 @@ func (h *Host) beat(ctx context.Context, members *members) {
 		if ready == nil {
 			h.announce(false)
 		}
-		members.expire(time.Now())
-		for p, order := range assign(h.cfg.Partitions, members.nodes()) {
-			h.replicas[p].rank.Store(int32(members.rank(p, order)))
-		}
+		h.members.expire(time.Now())
+		orders := assign(h.cfg.Partitions, h.members.nodes())
+		h.orders.Store(&orders)
 		select {
 		case <-ctx.Done():
 			h.announce(true)
@@ -177,6 +179,16 @@ func (h *Host) beat(ctx context.Context, members *members) {
 		case <-t.C:
 		}
 	}
+}
+
+// rank is how many better candidates for a partition there are than this node, a dead
+// one not counted. It is safe for concurrent use.
+func (h *Host) rank(partition int, dead string) int {
+	orders := h.orders.Load()
+	if orders == nil {
+		return 0
+	}
+	return h.members.rank(partition, (*orders)[partition], dead)
 }
 
 func (h *Host) announce(draining bool) {

@@ -68,12 +68,13 @@ func (m *members) nodes() []string {
 }
 
 // rank is how many better candidates for a partition there are than this node, by
-// an order of assign. A node that halted there is none, however good its place.
-func (m *members) rank(partition int, order []string) (better int) {
+// an order of assign. A node that halted there is none, however good its place, and
+// neither is dead.
+func (m *members) rank(partition int, order []string, dead string) (better int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range order[:slices.Index(order, m.self)] {
-		if heard, ok := m.seen[id]; ok && !heard.halted[partition] {
+		if heard, ok := m.seen[id]; ok && id != dead && !heard.halted[partition] {
 			better++
 		}
 	}

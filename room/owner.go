@@ -107,7 +107,7 @@ func (r *replica) fallSilent(why string) {
 // while: it falls silent, and the candidate notices.
 func (r *replica) yield(now time.Time) {
 	switch {
-	case r.rank.Load() == 0:
+	case r.host.rank(r.id, "") == 0:
 		r.betterAt = time.Time{}
 	case r.betterAt.IsZero():
 		r.betterAt = now

@@ -54,7 +54,6 @@ type replica struct {
 	js      jetstream.JetStream
 	log     *slog.Logger
 	metrics *metrics
-	rank    atomic.Int32 // how many better candidates there are; set by the host
 	status  atomic.Pointer[wire.PartitionInfo]
 	turn    atomic.Int64 // when the loop made its last turn, Unix ns
 
@@ -95,7 +94,7 @@ func newReplica(h *Host, id int) *replica {
 	}
 	r.status.Store(&wire.PartitionInfo{Partition: id})
 	r.speaker = newSpeaker(h.cfg.Conn, id, h.directory)
-	r.detector = newDetector(h.cfg.Conn, id, func() int { return int(r.rank.Load()) })
+	r.detector = newDetector(h.cfg.Conn, id, func(dead string) int { return h.rank(id, dead) })
 	return r
 }
 
@@ -116,9 +115,7 @@ func (r *replica) run(ctx context.Context, opened chan<- error) error {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if pause(ctx, settleIn) {
-				r.detector.run(ctx)
-			}
+			r.detector.run(ctx, time.Now().Add(settleIn))
 		}()
 		defer func() { <-done }()
 	}
@@ -140,7 +137,7 @@ func (r *replica) open(ctx context.Context) error {
 	if from > 0 {
 		r.metrics.restarts.Inc()
 	}
-	r.detector.newest.Store(r.part.Epoch())
+	r.detector.newest.Store(&claimed{r.part.Epoch(), r.part.owner})
 	r.saved = savePoint{snapshotSeq: from, checkpointSeq: from, snapshotAt: time.Now(), checkpointAt: time.Now()}
 	r.knows(ctx, r.part.roomIDs())
 	last, err := r.feed.lastSeq(ctx)
@@ -250,7 +247,7 @@ func (r *replica) fold(ctx context.Context, rec Record) {
 		return
 	}
 	if rec.Kind == wire.KindClaim && r.part.Epoch() == rec.Seq {
-		r.detector.newest.Store(rec.Seq)
+		r.detector.newest.Store(&claimed{rec.Seq, r.part.owner})
 		r.claimed(ctx)
 	}
 	if r.speaking {

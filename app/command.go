@@ -51,7 +51,7 @@ Without a command it serves everything in one process, with data in ./data.`,
 		newProcess(ProcessRoom, "Run a room server: owns partitions of the log"),
 		newLedger(),
 	)
-	root.AddCommand(newRooms(), newPlayers(), newWallet())
+	root.AddCommand(newRooms(), newPlayers(), newWallet(), newAudit())
 	root.AddCommand(newSwarm(), newToken(), newNATSConfig(), newCheckConfig(), newDefaultConfig(), newVersion())
 	return root
 }

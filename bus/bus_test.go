@@ -145,7 +145,7 @@ type rule struct {
 
 // publishRules try every kind of subject.
 func publishRules() []rule {
-	const g, r, l, o = bus.RoleGateway, bus.RoleRoom, bus.RoleLedger, bus.RoleOperator
+	const g, r, l, o, a = bus.RoleGateway, bus.RoleRoom, bus.RoleLedger, bus.RoleOperator, bus.RoleAuditor
 	return []rule{
 		{wire.CommandSubject(0, "lobby"), []bus.Role{g}},
 		{wire.CommandSubject(1, wire.CashierRoom), []bus.Role{g}},
@@ -184,7 +184,11 @@ func publishRules() []rule {
 		{"$JS.API.CONSUMER.CREATE.CHAT.x", []bus.Role{r}},
 		{"$JS.API.CONSUMER.CREATE.LEDGER.worker", []bus.Role{r, l}},
 		{"$JS.API.CONSUMER.MSG.NEXT.SESSIONS.archive", []bus.Role{r, l}},
-		{"$JS.API.DIRECT.GET.P0", []bus.Role{r}},
+		{"$JS.API.DIRECT.GET.P0", []bus.Role{r, a}},
+		{"$JS.API.DIRECT.GET.LEDGER", []bus.Role{r}},
+		{"$JS.API.DIRECT.GET.SESSIONS", []bus.Role{r}},
+		{"$JS.API.DIRECT.GET.KV_sanctions.$KV.sanctions.x", []bus.Role{g, r, o}},
+		{"$JS.API.DIRECT.GET.OBJ_ckpt", []bus.Role{r}},
 		{"$JS.API.DIRECT.GET.CHAT", []bus.Role{g, r}},
 		{"anything", nil},
 		{"$SYS.REQ.SERVER.PING", nil},
@@ -209,6 +213,7 @@ func subscribeRules() []rule {
 		{wire.LedgerOrderSubject, []bus.Role{l}},
 		{"_INBOX.gateway.>", []bus.Role{g}},
 		{"_INBOX.operator.>", []bus.Role{o}},
+		{"_INBOX.auditor.>", []bus.Role{bus.RoleAuditor}},
 		{"_INBOX.>", nil},
 	}
 }
@@ -491,5 +496,29 @@ func TestConnect(t *testing.T) {
 	}
 	if _, err = bus.Connect(context.Background(), "nats://a b:4222", "x"); err == nil {
 		t.Fatal("a malformed URL was accepted")
+	}
+}
+
+// TestAuditorReadsLogsOnly: of all streams of a deployment the auditor reads those of
+// the partitions and the number of partitions.
+func TestAuditorReadsLogsOnly(t *testing.T) {
+	d := startEmbedded(t, t.TempDir())
+	room, auditor := d.connect(bus.RoleRoom), d.connect(bus.RoleAuditor)
+	mustEnsure(t, room)
+	js, err := jetstream.New(room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := js.StreamNames(context.Background())
+	for name := range names.Name() {
+		want := strings.HasPrefix(name, "P") || name == "KV_"+wire.BucketSystem
+		for _, subject := range []string{"$JS.API.DIRECT.GET." + name, "$JS.API.STREAM.INFO." + name} {
+			if got := publishes(t, auditor, subject); got != want {
+				t.Errorf("the auditor publishes %s: %v, want %v", subject, got, want)
+			}
+		}
+	}
+	if err := names.Err(); err != nil {
+		t.Fatal(err)
 	}
 }

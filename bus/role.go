@@ -15,10 +15,11 @@ const (
 	RoleRoom     Role = "room"
 	RoleLedger   Role = "ledger"
 	RoleOperator Role = "operator"
+	RoleAuditor  Role = "auditor"
 )
 
 // Roles lists all roles, in the order of a rendered configuration.
-func Roles() []Role { return []Role{RoleGateway, RoleRoom, RoleLedger, RoleOperator} }
+func Roles() []Role { return []Role{RoleGateway, RoleRoom, RoleLedger, RoleOperator, RoleAuditor} }
 
 // PermissionSet says on which subjects a role may publish and subscribe.
 // Whatever is not allowed is refused, and Deny wins over Publish.
@@ -43,6 +44,8 @@ func Permissions(r Role) PermissionSet {
 		s = ledgerPermissions()
 	case RoleOperator:
 		s = operatorPermissions()
+	case RoleAuditor:
+		s = auditorPermissions()
 	default:
 		return PermissionSet{}
 	}
@@ -98,6 +101,19 @@ func operatorPermissions() PermissionSet {
 		),
 		Subscribe: []string{"rsp.*", "node.>", "prs.*"},
 	}
+}
+
+// auditorPermissions are to read the logs, and the number of partitions, which is not
+// known when they are rendered: so every stream is allowed and the others are denied.
+func auditorPermissions() PermissionSet {
+	s := PermissionSet{Publish: readStream("*")}
+	for _, other := range []string{
+		wire.StreamLedger, wire.StreamChat, wire.StreamSessions,
+		"KV_" + wire.BucketRooms, "KV_" + wire.BucketSanctions, "OBJ_" + wire.BucketCheckpoint,
+	} {
+		s.Deny = append(s.Deny, readStream(other)...)
+	}
+	return s
 }
 
 // readStream is what direct gets from a stream need.

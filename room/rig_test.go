@@ -315,11 +315,13 @@ func (m *modelBook) apply(b wire.Booking) (wire.BookingResult, bool) {
 	res := wire.BookingResult{ID: b.ID, Player: b.Player, Booked: true}
 	if b.Player != "" {
 		if _, ok := m.balances[b.Player]; !ok {
-			m.balances[b.Player] = modelGrant
+			m.balances[b.Player], m.versions[b.Player] = modelGrant, 1
 		}
+		before := m.balances[b.Player]
 		if code := m.move(b); code != "" {
 			res.Booked, res.Code = false, code
-		} else {
+		}
+		if m.balances[b.Player] != before {
 			m.versions[b.Player]++
 		}
 		res.Balance, res.Version = m.balances[b.Player], m.versions[b.Player]

@@ -16,6 +16,7 @@ type place struct {
 // places are the packages by directory. "/..." is for a directory and everything
 // below it; the longest pattern that fits counts.
 var places = map[string]place{
+<<<<<<< HEAD
 	".":             {imports: []string{"app"}},
 	"wire":          {},
 	"room/game":     {imports: []string{"wire"}},
@@ -30,11 +31,31 @@ var places = map[string]place{
 	"fanout":        {imports: []string{"wire"}},
 	"web":           {tests: []string{"wire"}},
 	"server":        {imports: []string{"wire", "fanout", "bus", "cache", "web", "server/kvwatch", "server/internal/..."}},
+=======
+	".":            {imports: []string{"app"}},
+	"wire":         {},
+	"room/game":    {imports: []string{"wire"}},
+	"room/crash":   {imports: []string{"wire", "room/game"}, pure: true},
+	"room/race":    {imports: []string{"wire", "room/game"}, pure: true},
+	"room/cashier": {imports: []string{"wire", "room/game"}, pure: true},
+	"room":         {imports: []string{"wire", "room/game", "bus", "cache"}, tests: []string{"room/crash", "room/race", "room/cashier", "audit/judge"}},
+	"ledger":       {imports: []string{"wire", "bus", "cache"}},
+	"bus":          {imports: []string{"wire"}},
+	"cache":        {imports: []string{"wire"}},
+	"fanout":       {imports: []string{"wire"}},
+	"web":          {tests: []string{"wire"}},
+	"server":       {imports: []string{"wire", "fanout", "bus", "cache", "web", "server/kvwatch", "server/internal/..."}},
+>>>>>>> f9b4a3a (audit: an independent checker of logs and ledger)
 
 	// The operator's side of the edge, and what both sides share.
 	"server/operator":     {imports: []string{"wire", "server/kvwatch", "server/internal/..."}, tests: []string{"bus"}},
 	"server/kvwatch":      {},
 	"server/internal/...": {imports: []string{"wire", "bus"}},
+
+	// The auditor's own path: nothing of the room servers, the games or the ledger, so
+	// that their errors are not repeated in it.
+	"audit/judge": {imports: []string{"wire"}, pure: true},
+	"audit":       {imports: []string{"wire", "bus", "audit/judge"}, tests: []string{"ledger"}},
 
 	"loadtest":        {imports: []string{"wire", "loadtest/..."}},
 	"loadtest/socket": {},
@@ -59,10 +80,10 @@ var libraries = map[string]library{
 	"github.com/redis/go-redis":               {homes: []string{"cache"}},
 	"github.com/alicebob/miniredis":           {homes: []string{"cache"}},
 	"github.com/nats-io/nats-server":          {homes: []string{"bus"}},
-	"github.com/nats-io/nats.go":              {homes: []string{"bus", "room", "ledger", "server", "server/...", "app"}},
-	"github.com/synadia-io/orbit.go":          {homes: []string{"bus", "room", "server"}},
-	"github.com/jackc/pgx":                    {homes: []string{"ledger"}},
-	"modernc.org/sqlite":                      {homes: []string{"ledger"}},
+	"github.com/nats-io/nats.go":              {homes: []string{"audit", "bus", "room", "ledger", "server", "server/...", "app"}},
+	"github.com/synadia-io/orbit.go":          {homes: []string{"audit", "bus", "room", "server"}},
+	"github.com/jackc/pgx":                    {homes: []string{"audit", "ledger"}},
+	"modernc.org/sqlite":                      {homes: []string{"audit", "ledger"}},
 	"github.com/pressly/goose":                {homes: []string{"ledger"}},
 	"github.com/spf13/cobra":                  {homes: []string{"app"}},
 	"github.com/spf13/pflag":                  {homes: []string{"app"}},

@@ -1,0 +1,291 @@
+package app_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"database/sql"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite" // to alter the ledger
+
+	"tickcast/internal/testkit"
+	"tickcast/wire"
+)
+
+// played is a log and a ledger of real play.
+type played struct {
+	t                 *testing.T
+	dir, export, book string
+}
+
+// play lets bots play both games in a server, which then rests and stops.
+func play(t *testing.T) *played {
+	t.Helper()
+	p := &played{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	s := newServer(t, nil, "serve", "--data", p.dir)
+	s.startReady()
+	rooms := func(args ...string) string {
+		return runCommand(t, nil, append([]string{"rooms", "--data", p.dir, "--api", s.internal}, args...)...)
+	}
+	testkit.Eventually(t, "both rooms run", deadline, func() bool { return strings.Count(rooms("list"), "running") == 2 })
+	rooms("set", "lobby", "betting_ms=1000", "lock_ms=500", "crashed_ms=500", "cap=300")
+	rooms("set", "derby", "gathering_ms=500", "running_ms=2000", "finished_ms=500")
+	runCommand(t, nil, "players", "--data", p.dir, "--api", s.internal, "credit", "ann", "5", "--reason", "a gift")
+	swarms := []*swarm{
+		startSwarm(t, s, "--room", "lobby", "--game", "crash", "--cash-out-delay", "1s"),
+		startSwarm(t, s, "--room", "derby", "--game", "race", "--duration", "10s"),
+	}
+	for _, w := range swarms {
+		w.wantPassed()
+	}
+	rooms("pause", "lobby")
+	rooms("pause", "derby")
+	testkit.Eventually(t, "both rooms rest", deadline, func() bool { return strings.Count(rooms("list"), "paused") == 2 })
+	testkit.Eventually(t, "nothing waits for the ledger", deadline, func() bool {
+		out, err := tryCommand(t, nil, "audit", "--data", p.dir)
+		if err == nil || !strings.Contains(out+err.Error(), "in use by process") {
+			t.Fatalf("the log of a server that runs: %v\n%s", err, out)
+		}
+		return true
+	})
+	if code := s.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	p.export, p.book = filepath.Join(t.TempDir(), "log.jsonl"), filepath.Join(p.dir, "ledger.db")
+	runCommand(t, nil, "audit", "export", p.export, "--data", p.dir)
+	return p
+}
+
+func (p *played) audit(args ...string) (string, error) {
+	p.t.Helper()
+	return tryCommand(p.t, nil, append([]string{"audit", "--sql", p.book}, args...)...)
+}
+
+// TestAudit audits real play as it is, and altered in every way.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	out := runCommand(t, nil, "audit", "--data", p.dir)
+	if !strings.Contains(out, "no difference") || !strings.Contains(out, "lobby 3 ") || !strings.Contains(out, "derby 2 ") {
+		t.Fatalf("the log of a server that was stopped:\n%s", out)
+	}
+	key := signingKey(t)
+	signed, err := p.audit("--export", p.export, "--json", "--key-file", key)
+	if err != nil {
+		t.Fatalf("the export: %v\n%s", err, signed)
+	}
+	earlier := filepath.Join(t.TempDir(), "earlier.jsonl")
+	write(t, earlier, signed)
+	if out, err := p.audit("--export", p.export, "--against", earlier); err != nil {
+		t.Errorf("a second auditor: %v\n%s", err, out)
+	}
+	write(t, earlier, strings.Replace(signed, `"round":2,`, `"round":4,`, 1))
+	if out, err := p.audit("--export", p.export, "--against", earlier); err == nil || !strings.Contains(out+err.Error(), "signature") {
+		t.Errorf("a statement that was altered: %v\n%s", err, out)
+	}
+	write(t, earlier, signed)
+	p.alterBook(t)
+	p.alterExport(t, earlier)
+}
+
+func signingKey(t *testing.T) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "auditor.pem")
+	write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	return path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// alterBook alters copies of the ledger. Each must be found and named.
+func (p *played) alterBook(t *testing.T) {
+	const won = `(SELECT bet FROM ends WHERE kind = 'payout' ORDER BY bet LIMIT 1)`
+	const lost = `(SELECT bet FROM ends WHERE kind = 'lost' ORDER BY bet LIMIT 1)`
+	const payout = `(SELECT transfer FROM ends WHERE kind = 'payout' ORDER BY bet LIMIT 1)`
+	const player = `(SELECT id FROM accounts WHERE kind = 'player' ORDER BY id LIMIT 1)`
+	for _, c := range []struct{ name, alter, want string }{
+		{"a stake is smaller", `UPDATE transfers SET amount = amount - 100 WHERE id = ` + won, "transfers.amount of the stake"},
+		{"an entry is larger", `UPDATE entries SET amount = amount + 100 WHERE transfer = ` + payout + ` AND account <> '.house'`, "entries.amount of the end"},
+		{"both entries are larger", `UPDATE entries SET amount = amount * 2 WHERE transfer = ` + payout, "entries.amount of the end"},
+		{"the house's entry is larger", `UPDATE entries SET amount = amount - 100 WHERE transfer = ` + payout + ` AND account = '.house'`, "sum of all entries"},
+		{"an entry is missing", `DELETE FROM entries WHERE transfer = ` + won + ` AND account <> '.house'`, "entries.amount of the stake"},
+		{"a bet is missing", `DELETE FROM bets WHERE id = ` + won, "stake in the book"},
+		{"a payout is missing", `DELETE FROM ends WHERE bet = ` + won, "end of the bet"},
+		{"a payout is another", `UPDATE ends SET centi = centi + 1 WHERE bet = ` + won, "ends.centi"},
+		{"a lost bet is paid", `UPDATE ends SET kind = 'payout', transfer = bet, amount = 1, centi = 100 WHERE bet = ` + lost, "end of the bet"},
+		{"a payout twice", `INSERT INTO transfers SELECT id || '2', kind, player, amount, room, stake, operator, reason, at FROM transfers WHERE id = ` + payout + `;
+			INSERT INTO entries SELECT transfer || '2', account, amount FROM entries WHERE transfer = ` + payout, "payout or refund"},
+		{"a bet that nobody placed", `INSERT INTO bets SELECT id || '2', player, room, room_uuid, game, round, slot, stake, auto, at FROM bets WHERE id = ` + won, "bets of the round"},
+		{"a bet of a round that never was", `INSERT INTO bets SELECT id || '2', player, room, room_uuid, game, 9999, slot, stake, auto, at FROM bets WHERE id = ` + won, "rounds in bets"},
+		{"a balance from nothing", `UPDATE accounts SET balance = balance + 100000 WHERE id = ` + player, "balance of"},
+		{"a balance with a transfer from nothing", `INSERT INTO transfers VALUES ('credit/x', 'credit', ` + player + `, 100, '_', '', '', '', 1);
+			INSERT INTO entries VALUES ('credit/x', ` + player + `, 100), ('credit/x', '.house', -100);
+			UPDATE accounts SET balance = balance + 100 WHERE id = ` + player, "transfer credit/x"},
+		{"a credit is larger", `UPDATE transfers SET amount = amount + 100 WHERE kind = 'credit'`, "transfers.amount of credit/"},
+		{"a grant is larger", `UPDATE transfers SET amount = amount + 100 WHERE id = (SELECT id FROM transfers WHERE kind = 'grant' LIMIT 1)`, "transfers.amount of grant/"},
+		{"a crash point is another", `UPDATE rounds SET outcome = replace(outcome, '"centi":', '"centi":1') WHERE game = 'crash'`, "rounds.outcome.centi"},
+		{"a round is missing", `DELETE FROM rounds WHERE round = 2 AND game = 'crash'`, "archived round"},
+		{"points of a race are others", `UPDATE round_scores SET points = points + 1`, "round_scores.points"},
+		{"a result is another", `UPDATE bookings SET balance = balance + 1 WHERE id = ` + won, "bookings.balance of the stake"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text, err := os.ReadFile(p.book)
+			if err != nil {
+				t.Fatal(err)
+			}
+			book := filepath.Join(t.TempDir(), "ledger.db")
+			write(t, book, string(text))
+			db, err := sql.Open("sqlite", "file:"+book+"?_pragma=ignore_check_constraints(1)")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(c.alter); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			wantDifference(t, c.want, "--export", p.export, "--sql", book)
+		})
+	}
+}
+
+// wantDifference runs an audit that must find something.
+func wantDifference(t *testing.T, want string, args ...string) {
+	t.Helper()
+	out, err := tryCommand(t, nil, append([]string{"audit"}, args...)...)
+	if err == nil || !strings.Contains(out+fmt.Sprint(err), want) {
+		t.Fatalf("want a difference about %q: %v\n%s", want, err, out)
+	}
+	if i := strings.Index(out, "DIFFERENCE"); i >= 0 {
+		t.Log(strings.TrimSpace(out[i:]))
+	}
+}
+
+// exported is a line of an export.
+type exported struct {
+	Stream  string              `json:"stream"`
+	Seq     uint64              `json:"seq"`
+	Time    int64               `json:"ts"`
+	Subject string              `json:"subject"`
+	Headers map[string][]string `json:"headers,omitempty"`
+	Data    []byte              `json:"data"`
+}
+
+// alterExport alters copies of the export.
+func (p *played) alterExport(t *testing.T, earlier string) {
+	text, err := os.ReadFile(p.export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lobby := wire.PartitionStream(wire.PartitionOf("lobby", wire.DefaultPartitions))
+	for _, c := range []struct {
+		name, want string
+		alter      func(log []exported) []exported
+	}{
+		{"a record is missing", "follows record", func(log []exported) []exported { return append(log[:30:30], log[31:]...) }},
+		{"a record twice", "follows record", func(log []exported) []exported { return append(log[:31:31], log[30:]...) }},
+		{"records in another order", "follows record", func(log []exported) []exported { log[30], log[31] = log[31], log[30]; return log }},
+		{"a tick is missing and nobody could tell", "earlier statement", func(log []exported) []exported {
+			i := lastWith(log, "evt.", `"k":"tick"`, len(log)*2/3)
+			return renumbered(append(log[:i:i], log[i+1:]...))
+		}},
+		{"a timestamp is another", "earlier statement", func(log []exported) []exported { log[40].Time++; return log }},
+		{"a command is missing", "", func(log []exported) []exported {
+			i := lastWith(log, "cmd.", "bet", len(log))
+			return renumbered(append(log[:i:i], log[i+1:]...))
+		}},
+		{"a bet is larger", "", func(log []exported) []exported {
+			i := lastWith(log, "cmd.", `"amount":`, len(log))
+			log[i].Data = bytes.Replace(log[i].Data, []byte(`00`), []byte(`50`), 1)
+			return log
+		}},
+		{"a command is of somebody else", "", func(log []exported) []exported {
+			i := lastWith(log, "cmd.", "cashout", len(log))
+			c, err := wire.DecodeCommand(log[i].Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Player = "eve"
+			log[i].Data, _ = c.AppendBinary(nil)
+			return log
+		}},
+		{"another seed", "SHA-256 of the revealed seed", func(log []exported) []exported {
+			i := lastWith(log, "evt.", `"k":"reveal"`, len(log))
+			at := bytes.Index(log[i].Data, []byte(`"seed":"`)) + 8
+			log[i].Data[at] ^= 1 // of a digit: another digit
+			return log
+		}},
+		{"an unknown record", "subject of a record", func(log []exported) []exported { log[30].Subject = "gift.1"; return log }},
+		{"a balance in a result", "balance at version", func(log []exported) []exported {
+			i := lastWith(log, "res.", `"payout/`, len(log))
+			log[i].Data = bytes.Replace(log[i].Data, []byte(`"balance":`), []byte(`"balance":1`), 1)
+			return log
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before, log, after []exported
+			for _, l := range bytes.Split(bytes.TrimSpace(text), []byte("\n")) {
+				var e exported
+				if err := json.Unmarshal(l, &e); err != nil {
+					t.Fatal(err)
+				}
+				switch {
+				case e.Stream == lobby:
+					log = append(log, e)
+				case len(log) == 0:
+					before = append(before, e)
+				default:
+					after = append(after, e)
+				}
+			}
+			var out bytes.Buffer
+			lines := json.NewEncoder(&out)
+			for _, e := range append(append(before, c.alter(log)...), after...) {
+				if err := lines.Encode(e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := filepath.Join(t.TempDir(), "log.jsonl")
+			write(t, path, out.String())
+			wantDifference(t, c.want, "--export", path, "--sql", p.book, "--against", earlier)
+		})
+	}
+}
+
+// lastWith is the index of the last record before another on a subject with a text in it.
+func lastWith(log []exported, subject, text string, before int) int {
+	for i := before - 1; i >= 0; i-- {
+		if strings.HasPrefix(log[i].Subject, subject) && bytes.Contains(log[i].Data, []byte(text)) {
+			return i
+		}
+	}
+	return -1
+}
+
+func renumbered(log []exported) []exported {
+	for i := range log {
+		log[i].Seq = uint64(i + 1)
+	}
+	return log
+}

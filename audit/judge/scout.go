@@ -1,0 +1,92 @@
+package judge
+
+import (
+	"encoding/json"
+
+	"tickcast/wire"
+)
+
+// Facts that the judge knows.
+const (
+	factCommit = "commit"
+	factSalt   = "salt"
+	factOpen   = "open"
+	factReveal = "reveal"
+)
+
+func knownFact(kind string) bool {
+	return kind == factCommit || kind == factSalt || kind == factOpen || kind == factReveal
+}
+
+// scout reads ahead of the judge and remembers which seeds are revealed, as a flight
+// cannot be judged without its own.
+type scout struct {
+	epoch uint64
+	facts map[string][]aheadFact // by room, oldest first
+}
+
+type aheadFact struct {
+	seq    uint64
+	kind   string // factOpen or factReveal
+	reveal revealFact
+}
+
+type revealFact struct {
+	Round uint64 `json:"round"`
+	Chain uint32 `json:"chain"`
+	Index uint64 `json:"index"`
+	Seed  string `json:"seed"`
+}
+
+func newScout() scout { return scout{facts: map[string][]aheadFact{}} }
+
+// look takes the next record of the log.
+func (s *scout) look(partition int, rec *Record) {
+	kind, err := kindOf(partition, rec)
+	if err != nil || rec.Foreign {
+		return
+	}
+	if kind == wire.KindClaim {
+		if _, ok := claimOf(rec); ok {
+			s.epoch = rec.Seq
+		}
+	}
+	if kind != wire.KindOwner {
+		return
+	}
+	var evt wire.OwnerRecord
+	if json.Unmarshal(rec.Data, &evt) != nil || evt.Epoch != s.epoch || evt.Kind != factOpen && evt.Kind != factReveal {
+		return
+	}
+	f := aheadFact{seq: rec.Seq, kind: evt.Kind}
+	if json.Unmarshal(evt.Data, &f.reveal) == nil {
+		s.facts[evt.Room] = append(s.facts[evt.Room], f)
+	}
+}
+
+// passed forgets the facts of a room that the judge has reached.
+func (s *scout) passed(room string, seq uint64) {
+	facts := s.facts[room]
+	for len(facts) > 0 && facts[0].seq <= seq {
+		facts = facts[1:]
+	}
+	if len(facts) == 0 {
+		delete(s.facts, room)
+		return
+	}
+	s.facts[room] = facts
+}
+
+// find looks for the reveal of a round of a room. opened is the record that opens the
+// next round without it.
+func (s *scout) find(room string, round uint64) (f aheadFact, found bool, opened uint64) {
+	for _, f := range s.facts[room] {
+		switch {
+		case f.kind == factReveal && f.reveal.Round == round:
+			return f, true, 0
+		case f.kind == factOpen && f.reveal.Round == round+1:
+			return aheadFact{}, false, f.seq
+		}
+	}
+	return aheadFact{}, false, 0
+}

@@ -1,0 +1,163 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tickcast/audit/judge"
+	"tickcast/wire"
+)
+
+// rest compares what belongs to no round: there must be nothing in the book that the
+// logs do not explain. logs are those of all partitions and of all rooms.
+func (c *comparison) rest(ctx context.Context, logs []*judge.Log, accounts *judge.Accounts) error {
+	abandoned, outstanding := map[string]uint64{}, 0
+	for _, l := range logs {
+		maps.Copy(abandoned, l.Abandoned())
+		outstanding += l.Outstanding()
+	}
+	if err := c.unknownRounds(ctx, abandoned); err != nil {
+		return err
+	}
+	if err := c.money(ctx, logs, accounts, len(abandoned) == 0); err != nil {
+		return err
+	}
+	quiet := outstanding == 0 && len(abandoned) == 0
+	if err := c.balances(ctx, accounts, quiet); err != nil {
+		return err
+	}
+	if d := accounts.Gap(); d != nil && quiet {
+		return d
+	}
+	return nil
+}
+
+// whole is a Difference of the book as such.
+func whole(what, expected, found string) error {
+	return &judge.Difference{Partition: -1, What: "the book: " + what, Expected: expected, Found: found}
+}
+
+func (c *comparison) unknownRounds(ctx context.Context, abandoned map[string]uint64) error {
+	for _, table := range []string{"bets", "rounds", "round_scores"} {
+		err := c.page.each(ctx, `SELECT room_uuid, MIN(round), MAX(round) FROM `+table+` GROUP BY room_uuid ORDER BY room_uuid`, nil, func(row []string) error {
+			first, _ := strconv.ParseUint(row[1], 10, 64)
+			last, err := strconv.ParseUint(row[2], 10, 64)
+			if err != nil {
+				return whole("rounds in "+table, "numbers", row[2])
+			}
+			known, ok := c.known[row[0]]
+			_, open := abandoned[row[0]]
+			if !ok && !open || first == 0 || last > known && !open {
+				return whole("rounds in "+table+" of the room with the UUID "+row[0], fmt.Sprintf("1 to %d", known), fmt.Sprintf("%d to %d", first, last))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const moneyQuery = `SELECT t.id, t.kind, t.player, t.amount, t.room, t.operator, t.reason, e.amount, k.balance, k.version
+	FROM transfers t LEFT JOIN entries e ON e.transfer = t.id AND e.account = t.player LEFT JOIN bookings k ON k.id = t.id
+	WHERE t.kind NOT IN ('stake', 'payout', 'cancel') ORDER BY t.id`
+
+// money compares grants, credits and refills. all: every player that the ledger may know
+// is known here.
+func (c *comparison) money(ctx context.Context, logs []*judge.Log, accounts *judge.Accounts, all bool) error {
+	type asked struct {
+		*judge.Booking
+		partition int
+	}
+	expected, players := map[string]asked{}, map[string]bool{}
+	for p, l := range logs {
+		for id, b := range l.Money() {
+			expected[id] = asked{b, p}
+		}
+		for _, player := range l.Players() {
+			players[player] = true
+		}
+	}
+	err := c.page.each(ctx, moneyQuery, nil, func(row []string) error {
+		amount := strconv.FormatInt(wire.GrantAmount, 10)
+		want := []field{{"kind", "grant"}, {"player", strings.TrimPrefix(row[0], "grant/")}, {"amount", amount}}
+		entry := amount
+		if b, ok := expected[row[0]]; ok {
+			entry = strconv.FormatInt(b.Amount, 10)
+			want = []field{
+				{"kind", string(b.Kind)}, {"player", b.Player}, {"amount", entry}, {"room", b.Room}, {"operator", b.Operator}, {"reason", b.Reason},
+			}
+			delete(expected, row[0])
+		} else if row[1] != "grant" || all && !players[want[1].want] {
+			return whole("transfer "+row[0], "one that the log asks for", row[1]+" of "+row[3]+" to "+row[2])
+		}
+		for i, f := range want {
+			if row[i+1] != f.want {
+				return whole("transfers."+f.name+" of "+row[0], f.want, row[i+1])
+			}
+		}
+		if row[7] != entry {
+			return whole("entries.amount of "+row[0]+" for the player", entry, orNothing(row[7]))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(expected)) {
+		if b := expected[id]; c.due(b.partition, b.Booking) {
+			return whole("transfer "+id, strconv.FormatInt(b.Amount, 10)+" to "+b.Player, "nothing")
+		}
+	}
+	return nil
+}
+
+// balances compares the accounts with the balances that the logs prove. quiet: no result
+// is on its way, so the logs prove all of them.
+func (c *comparison) balances(ctx context.Context, accounts *judge.Accounts, quiet bool) error {
+	return c.page.each(ctx, `SELECT id, balance, version FROM accounts WHERE kind = 'player' ORDER BY id`, nil, func(row []string) error {
+		version, err := strconv.ParseInt(row[2], 10, 64)
+		if err != nil {
+			return whole("accounts.version of "+row[0], "a number", row[2])
+		}
+		want, ok := accounts.At(row[0], version)
+		switch {
+		case ok && strconv.FormatInt(want, 10) != row[1]:
+			return whole(fmt.Sprintf("balance of %s at version %d", row[0], version), strconv.FormatInt(want, 10), row[1])
+		case !ok && quiet:
+			return whole("version of the balance of "+row[0], fmt.Sprintf("at most %d, which the log proves", accounts.Newest(row[0])), row[2])
+		}
+		return nil
+	})
+}
+
+// invariants hold in any book, whatever the log says.
+func (c *comparison) invariants(ctx context.Context) error {
+	for _, i := range []struct{ what, expected, query string }{
+		{"sum of all entries", "0", `SELECT 'all', CAST(COALESCE(SUM(amount), 0) AS TEXT) FROM entries HAVING COALESCE(SUM(amount), 0) <> 0`},
+		{"balance of a player", "0 or more", `SELECT id, balance FROM accounts WHERE kind = 'player' AND balance < 0`},
+		{"entries of a transfer", "two that cancel out", `SELECT t.id, COUNT(e.account) FROM transfers t LEFT JOIN entries e ON e.transfer = t.id
+			GROUP BY t.id HAVING COUNT(e.account) <> 2 OR SUM(e.amount) <> 0`},
+		{"transfer of an entry", "one that exists", `SELECT e.transfer, e.amount FROM entries e LEFT JOIN transfers t ON t.id = e.transfer WHERE t.id IS NULL`},
+		{"balance", "the sum of the entries", `SELECT a.id, a.balance FROM accounts a LEFT JOIN entries e ON e.account = a.id
+			WHERE a.kind = 'player' GROUP BY a.id, a.balance HAVING a.balance <> COALESCE(SUM(e.amount), 0)`},
+		{"stake", "one with a bet", `SELECT t.id, t.amount FROM transfers t LEFT JOIN bets b ON b.id = t.id WHERE t.kind = 'stake' AND b.id IS NULL`},
+		{"payout or refund", "the one end of a bet", `SELECT t.id, t.amount FROM transfers t LEFT JOIN ends e ON e.transfer = t.id AND e.bet = t.stake
+			WHERE t.kind IN ('payout', 'cancel') AND e.bet IS NULL`},
+		{"ends of a bet", "one", `SELECT bet, COUNT(*) FROM ends GROUP BY bet HAVING COUNT(*) > 1`},
+		{"end of a bet", "one of a bet that exists", `SELECT e.bet, e.kind FROM ends e LEFT JOIN bets b ON b.id = e.bet WHERE b.id IS NULL`},
+	} {
+		err := c.page.each(ctx, i.query+` ORDER BY 1`, nil, func(row []string) error {
+			return whole(i.what+" ("+row[0]+")", i.expected, row[1])
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

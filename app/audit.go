@@ -26,7 +26,7 @@ type auditFlags struct {
 	nats, sql, data, export string
 	rooms                   []string
 	key, against            string
-	asJSON, follow          bool
+	asJSON, follow, wallet  bool
 	bookEvery               time.Duration
 }
 
@@ -58,6 +58,7 @@ server that was stopped (--data), or from an export (--export).`,
 	f.StringSliceVar(&o.rooms, "rooms", []string{"all"}, "IDs of the rooms to judge, or all; money of players is compared for all only")
 	f.StringVar(&o.key, "key-file", "", "Ed25519 key (PKCS #8, PEM) that signs the digests")
 	f.StringVar(&o.against, "against", "", "file of an earlier audit's --json output, whose digests must be the same")
+	f.BoolVar(&o.wallet, "wallet", false, "players' money is in an operator's wallet; a ledger tells by itself")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON: a line per round, then the report")
 	f.BoolVar(&o.follow, "follow", false, "go on beside the cluster, with a line per round, until a difference or a signal")
 	f.DurationVar(&o.bookEvery, "book-every", time.Minute, "how often --follow checks the sums of the whole ledger; 0: never")
@@ -157,7 +158,7 @@ func (in *infra) openStopped() error {
 
 func (o *auditFlags) run(cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	c := audit.Config{BookEvery: o.bookEvery, State: o.printer(cmd.OutOrStdout())}
+	c := audit.Config{BookEvery: o.bookEvery, Wallet: o.wallet, State: o.printer(cmd.OutOrStdout())}
 	c.Warn = func(err error) { cmd.PrintErrln("Warning:", err) }
 	if len(o.rooms) != 1 || o.rooms[0] != "all" {
 		c.Rooms = o.rooms
@@ -256,8 +257,10 @@ func (o *auditFlags) printText(w io.Writer, r *audit.Report) {
 			count uint64
 			first uint64
 		}{
-			{"foreign", n.Foreign.Count, n.Foreign.First}, {"malformed", n.Malformed.Count, n.Malformed.First},
-			{"of deposed owners", n.Deposed.Count, n.Deposed.First}, {"repeated results", n.Repeated.Count, n.Repeated.First},
+			{"foreign", n.Foreign.Count, n.Foreign.First},
+			{"malformed", n.Malformed.Count, n.Malformed.First},
+			{"of deposed owners", n.Deposed.Count, n.Deposed.First},
+			{"repeated results", n.Repeated.Count, n.Repeated.First},
 			{"rounds without a seed", n.Unjudged.Count, n.Unjudged.First},
 		} {
 			if x.count > 0 {

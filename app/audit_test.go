@@ -9,9 +9,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite" // to alter the ledger
 
@@ -35,26 +37,25 @@ func play(t *testing.T) *played {
 		return runCommand(t, nil, append([]string{"rooms", "--data", p.dir, "--api", s.internal}, args...)...)
 	}
 	testkit.Eventually(t, "both rooms run", deadline, func() bool { return strings.Count(rooms("list"), "running") == 2 })
-	rooms("set", "lobby", "betting_ms=1000", "lock_ms=500", "crashed_ms=500", "cap=300")
-	rooms("set", "derby", "gathering_ms=500", "running_ms=2000", "finished_ms=500")
+	rooms("create", "quick", "--set", "betting_ms=1000", "--set", "lock_ms=500", "--set", "crashed_ms=500", "--set", "cap=300")
+	rooms("create", "dash", "--game", "race", "--set", "gathering_ms=500", "--set", "running_ms=2000", "--set", "finished_ms=500")
 	runCommand(t, nil, "players", "--data", p.dir, "--api", s.internal, "credit", "ann", "5", "--reason", "a gift")
 	swarms := []*swarm{
-		startSwarm(t, s, "--room", "lobby", "--game", "crash", "--cash-out-delay", "1s"),
-		startSwarm(t, s, "--room", "derby", "--game", "race", "--duration", "10s"),
+		startSwarm(t, s, "--room", "quick", "--game", "crash", "--cash-out-delay", "1s"),
+		startSwarm(t, s, "--room", "dash", "--game", "race", "--duration", "10s"),
 	}
 	for _, w := range swarms {
 		w.wantPassed()
 	}
-	rooms("pause", "lobby")
-	rooms("pause", "derby")
-	testkit.Eventually(t, "both rooms rest", deadline, func() bool { return strings.Count(rooms("list"), "paused") == 2 })
-	testkit.Eventually(t, "nothing waits for the ledger", deadline, func() bool {
-		out, err := tryCommand(t, nil, "audit", "--data", p.dir)
-		if err == nil || !strings.Contains(out+err.Error(), "in use by process") {
-			t.Fatalf("the log of a server that runs: %v\n%s", err, out)
-		}
-		return true
+	rooms("pause", "quick")
+	rooms("close", "dash")
+	testkit.Eventually(t, "the rooms rest", deadline, func() bool {
+		list := rooms("list")
+		return strings.Contains(list, "paused") && strings.Contains(list, "closed")
 	})
+	if out, err := tryCommand(t, nil, "audit", "--data", p.dir); err == nil || !strings.Contains(out, "in use by process") {
+		t.Fatalf("the log of a server that runs: %v\n%s", err, out)
+	}
 	if code := s.stop(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
@@ -73,7 +74,7 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	p := play(t)
 	out := runCommand(t, nil, "audit", "--data", p.dir)
-	if !strings.Contains(out, "no difference") || !strings.Contains(out, "lobby 3 ") || !strings.Contains(out, "derby 2 ") {
+	if !strings.Contains(out, "no difference") || !strings.Contains(out, "quick 3 ") || !strings.Contains(out, "dash 2 ") {
 		t.Fatalf("the log of a server that was stopped:\n%s", out)
 	}
 	key := signingKey(t)
@@ -192,17 +193,15 @@ type exported struct {
 	Data    []byte              `json:"data"`
 }
 
-// alterExport alters copies of the export.
-func (p *played) alterExport(t *testing.T, earlier string) {
-	text, err := os.ReadFile(p.export)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lobby := wire.PartitionStream(wire.PartitionOf("lobby", wire.DefaultPartitions))
-	for _, c := range []struct {
-		name, want string
-		alter      func(log []exported) []exported
-	}{
+// alteration is a way to alter the records of the partition in which bots bet, and what
+// the audit says of it.
+type alteration struct {
+	name, want string
+	alter      func(log []exported) []exported
+}
+
+func alterations(t *testing.T) []alteration {
+	return []alteration{
 		{"a record is missing", "follows record", func(log []exported) []exported { return append(log[:30:30], log[31:]...) }},
 		{"a record twice", "follows record", func(log []exported) []exported { return append(log[:31:31], log[30:]...) }},
 		{"records in another order", "follows record", func(log []exported) []exported { log[30], log[31] = log[31], log[30]; return log }},
@@ -242,7 +241,17 @@ func (p *played) alterExport(t *testing.T, earlier string) {
 			log[i].Data = bytes.Replace(log[i].Data, []byte(`"balance":`), []byte(`"balance":1`), 1)
 			return log
 		}},
-	} {
+	}
+}
+
+// alterExport alters copies of the export.
+func (p *played) alterExport(t *testing.T, earlier string) {
+	text, err := os.ReadFile(p.export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick := wire.PartitionStream(wire.PartitionOf("quick", wire.DefaultPartitions))
+	for _, c := range alterations(t) {
 		t.Run(c.name, func(t *testing.T) {
 			var before, log, after []exported
 			for _, l := range bytes.Split(bytes.TrimSpace(text), []byte("\n")) {
@@ -251,7 +260,7 @@ func (p *played) alterExport(t *testing.T, earlier string) {
 					t.Fatal(err)
 				}
 				switch {
-				case e.Stream == lobby:
+				case e.Stream == quick:
 					log = append(log, e)
 				case len(log) == 0:
 					before = append(before, e)
@@ -268,7 +277,11 @@ func (p *played) alterExport(t *testing.T, earlier string) {
 			}
 			path := filepath.Join(t.TempDir(), "log.jsonl")
 			write(t, path, out.String())
-			wantDifference(t, c.want, "--export", path, "--sql", p.book, "--against", earlier)
+			args := []string{"--export", path, "--sql", p.book}
+			if c.want == "earlier statement" {
+				args = append(args, "--against", earlier)
+			}
+			wantDifference(t, c.want, args...)
 		})
 	}
 }
@@ -288,4 +301,43 @@ func renumbered(log []exported) []exported {
 		log[i].Seq = uint64(i + 1)
 	}
 	return log
+}
+
+// TestAuditBesideADeployment audits roles on real NATS and PostgreSQL while bots play.
+func TestAuditBesideADeployment(t *testing.T) {
+	t.Parallel()
+	d := startDeployment(t)
+	api := d.gateways[0].internal
+	d.run("rooms", "create", "quick", "--api", api, "--set", "betting_ms=1000", "--set", "crashed_ms=500", "--set", "cap=300")
+	d.run("rooms", "create", "dash", "--api", api, "--game", "race", "--set", "gathering_ms=500", "--set", "running_ms=2000", "--set", "finished_ms=500")
+	source := []string{"audit", "--nats", d.nats.URL, "--sql", d.database}
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var heard lockedBuffer
+	follower := exec.Command(path, append(source, "--follow", "--book-every", "1s")...)
+	follower.Env, follower.Stdout, follower.Stderr = append(cleanEnvironment(), d.secrets...), &heard, &heard
+	if err := follower.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- follower.Wait() }()
+	t.Cleanup(func() { _ = follower.Process.Kill() }) // or it has ended
+	t.Log(d.run("swarm", "--bots", "20", "--duration", "12s", "--settle", deadline.String(), "--room", "quick", "--url", d.gateways[0].socket(), "--cash-out-delay", "1s"))
+	if out := d.run(source...); !strings.Contains(out, "no difference") || !strings.Contains(out, "quick 2 ") {
+		t.Errorf("an audit while rounds go on:\n%s", out)
+	}
+	testkit.Eventually(t, "the follower has stated rounds of both rooms", deadline, func() bool {
+		return strings.Contains(heard.String(), "quick 3 ") && strings.Contains(heard.String(), "dash 3 ")
+	})
+	_ = follower.Process.Signal(os.Interrupt)
+	select {
+	case err := <-ended:
+		if err != nil || !strings.Contains(heard.String(), "no difference") {
+			t.Errorf("the follower: %v\n%s", err, &heard)
+		}
+	case <-time.After(deadline):
+		t.Fatalf("the follower does not end\n%s", &heard)
+	}
 }

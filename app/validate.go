@@ -103,8 +103,9 @@ func (c *Config) validateServices(p Process) error {
 // if one has: with the user of another it could connect, and nothing more.
 func (c *Config) validateUsers(p Process) error {
 	roles := map[Process][]bus.Role{
-		ProcessServe: bus.Roles(), ProcessGateway: {bus.RoleGateway, bus.RoleOperator},
-		ProcessRoom: {bus.RoleRoom}, ProcessLedger: {bus.RoleLedger},
+		ProcessServe:   {bus.RoleGateway, bus.RoleRoom, bus.RoleLedger, bus.RoleOperator},
+		ProcessGateway: {bus.RoleGateway, bus.RoleOperator},
+		ProcessRoom:    {bus.RoleRoom}, ProcessLedger: {bus.RoleLedger},
 	}[p]
 	if c.embeddedNATS() || len(roles) < 2 {
 		return nil

@@ -19,6 +19,9 @@ import (
 type Book struct {
 	db       *sql.DB // static, as the next
 	postgres bool
+	// custody: players' money is in an operator's wallet, and the other side of a transfer
+	// is the account of the wallet.
+	custody bool
 }
 
 // OpenBook opens the ledger at an address as the ledger's own option takes it: a URL of
@@ -51,6 +54,9 @@ func OpenBook(ctx context.Context, address string) (*Book, error) {
 		}
 	}
 	if err := b.db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open book: %w", err), b.db.Close())
+	}
+	if err := b.db.QueryRowContext(ctx, `SELECT COUNT(*) > 0 FROM accounts WHERE id = '.wallet'`).Scan(&b.custody); err != nil {
 		return nil, errors.Join(fmt.Errorf("open book: %w", err), b.db.Close())
 	}
 	return b, nil

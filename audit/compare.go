@@ -35,10 +35,17 @@ type field struct {
 func betRow(b *judge.Bet, rd *judge.Round) (stake, end []field) {
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	stake = []field{
-		{"bets.player", b.Player}, {"bets.room", rd.Room}, {"bets.game", rd.Game}, {"bets.slot", n(int64(b.Slot))},
-		{"bets.stake", n(b.Stake)}, {"bets.auto", n(b.Auto)}, {"bets.at", n(b.StakeBooking.At)},
-		{"transfers.kind of the stake", "stake"}, {"transfers.player of the stake", b.Player}, {"transfers.amount of the stake", n(b.Stake)},
-		{"entries.amount of the stake for the player", n(-b.Stake)},
+		{"bets.player", b.Player},
+		{"bets.room", rd.Room},
+		{"bets.game", rd.Game},
+		{"bets.slot", n(int64(b.Slot))},
+		{"bets.stake", n(b.Stake)},
+		{"bets.auto", n(b.Auto)},
+		{"bets.at", n(b.StakeBooking.At)},
+		{"transfers.kind of the stake", "stake"},
+		{"transfers.player of the stake", b.Player},
+		{"transfers.amount of the stake", n(b.Stake)},
+		{"entries.amount of the stake, the player's", n(-b.Stake)},
 	}
 	stake = append(stake, outcome("the stake", b.StakeBooking)...)
 	kind, booking, transfer, amount, entry := "", "", "", "", ""
@@ -63,7 +70,7 @@ func betRow(b *judge.Bet, rd *judge.Round) (stake, end []field) {
 	if transfer != "" {
 		end = append(end,
 			field{"transfers.kind of the end", kind}, field{"transfers.player of the end", b.Player}, field{"transfers.amount of the end", amount},
-			field{"entries.amount of the end for the player", entry})
+			field{"entries.amount of the end, the player's", entry})
 		end = append(end, outcome("the end", b.EndBooking)...)
 	}
 	return stake, end
@@ -86,10 +93,10 @@ const betQuery = `SELECT b.id,
 	b.player, b.room, b.game, b.slot, b.stake, b.auto, b.at, t.kind, t.player, t.amount, te.amount, k.booked, k.balance, k.version,
 	e.kind, e.booking, e.transfer, e.amount, e.centi, et.kind, et.player, et.amount, ee.amount, ek.booked, ek.balance, ek.version
 	FROM bets b
-	LEFT JOIN transfers t ON t.id = b.id LEFT JOIN entries te ON te.transfer = b.id AND te.account = b.player
+	LEFT JOIN transfers t ON t.id = b.id LEFT JOIN entries te ON te.transfer = b.id AND te.account IN (b.player, '.wallet')
 	LEFT JOIN bookings k ON k.id = b.id
 	LEFT JOIN ends e ON e.bet = b.id
-	LEFT JOIN transfers et ON et.id = e.transfer LEFT JOIN entries ee ON ee.transfer = e.transfer AND ee.account = b.player
+	LEFT JOIN transfers et ON et.id = e.transfer LEFT JOIN entries ee ON ee.transfer = e.transfer AND ee.account IN (b.player, '.wallet')
 	LEFT JOIN bookings ek ON ek.id = e.booking
 	WHERE b.room_uuid = $1 AND b.round = $2 ORDER BY b.id`
 
@@ -178,8 +185,12 @@ func (c *comparison) archive(ctx context.Context, rd *judge.Round) error {
 			}
 			voided := map[bool]string{true: "1", false: "0"}[rd.Voided]
 			want := []field{
-				{"rounds.booking", rd.Archive.ID}, {"rounds.room", rd.Room}, {"rounds.game", rd.Game}, {"rounds.voided", voided},
-				{"rounds.started", strconv.FormatInt(rd.Started, 10)}, {"rounds.ended", strconv.FormatInt(rd.Ended, 10)},
+				{"rounds.booking", rd.Archive.ID},
+				{"rounds.room", rd.Room},
+				{"rounds.game", rd.Game},
+				{"rounds.voided", voided},
+				{"rounds.started", strconv.FormatInt(rd.Started, 10)},
+				{"rounds.ended", strconv.FormatInt(rd.Ended, 10)},
 			}
 			if err := compareFields(rd, &judge.Bet{}, want, row); err != nil {
 				return err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -45,7 +44,7 @@ func WriteExport(ctx context.Context, s Source, w io.Writer) error {
 			return fmt.Errorf("export: %w", err)
 		}
 		if err := s.Read(ctx, p, 1, last, func(r Record) error {
-			return lines.Encode(line{r.Stream, r.Seq, r.Time, r.Subject, marks(r.Headers), r.Data})
+			return lines.Encode(line(r))
 		}); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
@@ -54,16 +53,6 @@ func WriteExport(ctx context.Context, s Source, w io.Writer) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil
-}
-
-// marks are the headers without those in which the stream repeats what stands beside
-// them in the line.
-func marks(headers map[string][]string) map[string][]string {
-	kept := maps.Clone(headers)
-	for _, h := range []string{"Nats-Sequence", "Nats-Time-Stamp", "Nats-Subject", "Nats-Num-Pending", "Nats-Last-Sequence"} {
-		delete(kept, h)
-	}
-	return kept
 }
 
 // Export is the Source of a file that WriteExport wrote.

@@ -108,5 +108,5 @@ func (a *auditor) checkBook(ctx context.Context) error {
 		return err
 	}
 	defer a.closePage()
-	return a.book.invariants(ctx)
+	return a.book.invariants(ctx, a.Book.custody)
 }

@@ -19,6 +19,9 @@ type Config struct {
 	Key     ed25519.PrivateKey
 	Against Against               // earlier statements to compare with; nil means none
 	State   func(Statement) error // called for each settled round; required
+	// Wallet: players' money is in an operator's wallet, so balances are not followed. A
+	// Book tells by itself.
+	Wallet bool
 	// Every is how often Follow looks for records; 0 means 250 ms. BookEvery is how often
 	// it checks the whole book besides; 0 means never.
 	Every, BookEvery time.Duration
@@ -62,7 +65,10 @@ type auditor struct {
 const settleEvery = 64
 
 func newAuditor(ctx context.Context, c Config) (*auditor, error) {
-	a := &auditor{Config: c, accounts: judge.NewAccounts(wire.GrantAmount)}
+	a := &auditor{Config: c}
+	if !c.Wallet && (c.Book == nil || !c.Book.custody) {
+		a.accounts = judge.NewAccounts(wire.GrantAmount)
+	}
 	a.book.known = map[string]uint64{}
 	a.report.Booked = c.Book != nil
 	n, err := c.Source.Partitions(ctx)
@@ -103,7 +109,13 @@ func (a *auditor) done(err error) (Report, error) {
 		return Report{}, err
 	}
 	a.report.OK = a.report.Difference == nil
-	a.report.Players = len(a.accounts.Players())
+	players := map[string]bool{}
+	for _, l := range a.logs {
+		for _, player := range l.Players() {
+			players[player] = true
+		}
+	}
+	a.report.Players = len(players)
 	for p, l := range a.logs {
 		head := l.Head()
 		a.report.Partitions = append(a.report.Partitions, PartitionReport{
@@ -156,13 +168,13 @@ func (a *auditor) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.book.invariants(ctx)
+	return a.book.invariants(ctx, a.Book.custody)
 }
 
 // logAlone checks what the logs tell of balances, once nothing is on its way.
 func (a *auditor) logAlone() error {
 	for _, l := range a.logs {
-		if l.Outstanding() > 0 || len(l.Abandoned()) > 0 || len(a.Rooms) > 0 {
+		if a.accounts == nil || l.Outstanding() > 0 || len(l.Abandoned()) > 0 || len(a.Rooms) > 0 {
 			return nil
 		}
 	}

@@ -23,19 +23,14 @@ type Record struct {
 	Seq     uint64
 	Time    int64 // stored timestamp, Unix ns
 	Subject string
-	Headers map[string][]string // those by which its writer and the stream marked it
+	Headers map[string][]string // as stored
 	Data    []byte
 }
 
-// headerStream is the header by which a stream marks what it hands out.
+// headerStream is the header by which a stream marks what it hands out. A stored record
+// that has it is an answer of JetStream, which somebody had sent to a subject of the log.
 const headerStream = "Nats-Stream"
 
-// judged is the record as it is judged. A record that somebody published has been marked
-// once, by its own stream; an answer of JetStream that was stored has other marks, too.
 func (r *Record) judged() judge.Record {
-	mark := r.Headers[headerStream]
-	return judge.Record{
-		Seq: r.Seq, Time: r.Time, Subject: r.Subject, Data: r.Data,
-		Foreign: len(mark) != 1 || mark[0] != r.Stream,
-	}
+	return judge.Record{Seq: r.Seq, Time: r.Time, Subject: r.Subject, Data: r.Data, Foreign: len(r.Headers[headerStream]) > 0}
 }

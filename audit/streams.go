@@ -2,7 +2,9 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -106,16 +108,82 @@ func (s *Streams) readBatch(ctx context.Context, stream string, from, n uint64, 
 	}
 	for m, err := range msgs {
 		if err != nil {
-			return taken, nil
+			break // what is left is asked for again
 		}
-		if want := from + uint64(taken); m.Sequence != want {
-			return taken, fmt.Errorf("read %s: record %d where %d was expected", stream, m.Sequence, want)
+		rec, err := handedOut(stream, m.Header, m.Data)
+		if err != nil {
+			return taken, err
 		}
-		rec := Record{Stream: stream, Seq: m.Sequence, Time: m.Time.UnixNano(), Subject: m.Subject, Headers: m.Header, Data: m.Data}
+		if want := from + uint64(taken); rec.Seq != want {
+			return taken, fmt.Errorf("read %s: record %d where %d was expected", stream, rec.Seq, want)
+		}
 		if err := take(rec); err != nil {
 			return taken, err
 		}
 		taken++
 	}
-	return taken, nil
+	if taken > 0 {
+		return taken, nil
+	}
+	return s.readOne(ctx, stream, from, take)
+}
+
+// handedOut is a record that a direct get brought. The stream adds its place to the
+// headers, behind values that the record may have brought itself.
+func handedOut(stream string, h nats.Header, data []byte) (Record, error) {
+	own := map[string][]string{}
+	for name, values := range h {
+		own[name] = values
+	}
+	added := map[string]string{}
+	for _, name := range []string{headerStream, "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"} {
+		if n := len(own[name]); n > 1 {
+			added[name], own[name] = own[name][n-1], own[name][:n-1]
+		} else if n == 1 {
+			added[name] = own[name][0]
+			delete(own, name)
+		}
+	}
+	seq, err := strconv.ParseUint(added["Nats-Sequence"], 10, 64)
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: an answer without a sequence", stream)
+	}
+	at, err := time.Parse(time.RFC3339Nano, added["Nats-Time-Stamp"])
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: record %d without a time", stream, seq)
+	}
+	return Record{Stream: stream, Seq: seq, Time: at.UnixNano(), Subject: added["Nats-Subject"], Headers: own, Data: data}, nil
+}
+
+// readOne reads a record as the leader stores it: a direct get does not bring one whose
+// own headers look like those of an answer.
+func (s *Streams) readOne(ctx context.Context, stream string, seq uint64, take func(Record) error) (taken int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	m, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
+	if err != nil {
+		return 0, nil // tried again
+	}
+	var answer struct {
+		Message *struct {
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Headers []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if json.Unmarshal(m.Data, &answer) != nil || answer.Message == nil || answer.Message.Seq != seq {
+		return 0, nil // it is not there yet, or the stream has no leader
+	}
+	stored := answer.Message
+	headers, err := nats.DecodeHeadersMsg(stored.Headers)
+	if err != nil && len(stored.Headers) > 0 {
+		return 0, fmt.Errorf("read %s: headers of record %d: %w", stream, seq, err)
+	}
+	rec := Record{Stream: stream, Seq: seq, Time: stored.Time.UnixNano(), Subject: stored.Subject, Headers: headers, Data: stored.Data}
+	if err := take(rec); err != nil {
+		return 0, err
+	}
+	return 1, nil
 }

@@ -512,7 +512,7 @@ func TestAuditorReadsLogsOnly(t *testing.T) {
 	names := js.StreamNames(context.Background())
 	for name := range names.Name() {
 		want := strings.HasPrefix(name, "P") || name == "KV_"+wire.BucketSystem
-		for _, subject := range []string{"$JS.API.DIRECT.GET." + name, "$JS.API.STREAM.INFO." + name} {
+		for _, subject := range []string{"$JS.API.DIRECT.GET." + name, "$JS.API.STREAM.INFO." + name, "$JS.API.STREAM.MSG.GET." + name} {
 			if got := publishes(t, auditor, subject); got != want {
 				t.Errorf("the auditor publishes %s: %v, want %v", subject, got, want)
 			}

@@ -106,14 +106,19 @@ func operatorPermissions() PermissionSet {
 // auditorPermissions are to read the logs, and the number of partitions, which is not
 // known when they are rendered: so every stream is allowed and the others are denied.
 func auditorPermissions() PermissionSet {
-	s := PermissionSet{Publish: readStream("*")}
+	s := PermissionSet{Publish: readLog("*")}
 	for _, other := range []string{
 		wire.StreamLedger, wire.StreamChat, wire.StreamSessions,
 		"KV_" + wire.BucketRooms, "KV_" + wire.BucketSanctions, "OBJ_" + wire.BucketCheckpoint,
 	} {
-		s.Deny = append(s.Deny, readStream(other)...)
+		s.Deny = append(s.Deny, readLog(other)...)
 	}
 	return s
+}
+
+// readLog is what reading every record of a stream as it is stored needs.
+func readLog(stream string) []string {
+	return append(readStream(stream), "$JS.API.STREAM.MSG.GET."+stream)
 }
 
 // readStream is what direct gets from a stream need.

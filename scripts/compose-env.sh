@@ -15,7 +15,7 @@ draw() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
 umask 077
 {
-	for name in TICKCAST_NATS_{GATEWAY,ROOM,LEDGER,OPERATOR}_PASSWORD \
+	for name in TICKCAST_NATS_{GATEWAY,ROOM,LEDGER,OPERATOR,AUDITOR}_PASSWORD \
 		TICKCAST_{ROOM_SECRET,JWT_SECRET,OPERATOR_KEY} REDIS_PASSWORD POSTGRES_PASSWORD; do
 		echo "$name=$(draw)"
 	done

@@ -20,7 +20,7 @@ const keptActions = 1000
 type Config struct {
 	Partition int
 	Rooms     map[string]bool // rooms to judge by ID; nil means all
-	Accounts  *Accounts       // shared by the logs of a deployment; required
+	Accounts  *Accounts       // shared by the logs of a deployment; nil: balances are not followed
 	// Settled is called for each round when everything about it is in the log. An error
 	// ends the judging.
 	Settled func(*Round) error

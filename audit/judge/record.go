@@ -42,7 +42,7 @@ func (h Head) Next(r *Record) Head {
 // Difference is the first thing in a log or a book that is not as it must be. It is an
 // error.
 type Difference struct {
-	Partition int    `json:"partition"`
+	Partition int    `json:"partition"`     // -1: of the book and no partition
 	Seq       uint64 `json:"seq,omitempty"` // of the record at which it shows; 0: in the book
 	Room      string `json:"room,omitempty"`
 	Round     uint64 `json:"round,omitempty"`
@@ -56,7 +56,11 @@ type Difference struct {
 // Error implements error.
 func (d *Difference) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "partition %d", d.Partition)
+	if d.Partition >= 0 {
+		fmt.Fprintf(&b, "partition %d", d.Partition)
+	} else {
+		b.WriteString("the book")
+	}
 	if d.Seq > 0 {
 		fmt.Fprintf(&b, ", record %d", d.Seq)
 	}

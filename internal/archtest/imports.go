@@ -16,14 +16,13 @@ type place struct {
 // places are the packages by directory. "/..." is for a directory and everything
 // below it; the longest pattern that fits counts.
 var places = map[string]place{
-<<<<<<< HEAD
 	".":             {imports: []string{"app"}},
 	"wire":          {},
 	"room/game":     {imports: []string{"wire"}},
 	"room/crash":    {imports: []string{"wire", "room/game"}, pure: true},
 	"room/race":     {imports: []string{"wire", "room/game"}, pure: true},
 	"room/cashier":  {imports: []string{"wire", "room/game"}, pure: true},
-	"room":          {imports: []string{"wire", "room/game", "bus", "cache"}, tests: []string{"room/crash", "room/race", "room/cashier"}},
+	"room":          {imports: []string{"wire", "room/game", "bus", "cache"}, tests: []string{"room/crash", "room/race", "room/cashier", "audit/judge"}},
 	"ledger":        {imports: []string{"wire", "bus", "cache", "ledger/wallet"}},
 	"ledger/wallet": {imports: []string{"wire"}},
 	"bus":           {imports: []string{"wire"}},
@@ -31,21 +30,6 @@ var places = map[string]place{
 	"fanout":        {imports: []string{"wire"}},
 	"web":           {tests: []string{"wire"}},
 	"server":        {imports: []string{"wire", "fanout", "bus", "cache", "web", "server/kvwatch", "server/internal/..."}},
-=======
-	".":            {imports: []string{"app"}},
-	"wire":         {},
-	"room/game":    {imports: []string{"wire"}},
-	"room/crash":   {imports: []string{"wire", "room/game"}, pure: true},
-	"room/race":    {imports: []string{"wire", "room/game"}, pure: true},
-	"room/cashier": {imports: []string{"wire", "room/game"}, pure: true},
-	"room":         {imports: []string{"wire", "room/game", "bus", "cache"}, tests: []string{"room/crash", "room/race", "room/cashier", "audit/judge"}},
-	"ledger":       {imports: []string{"wire", "bus", "cache"}},
-	"bus":          {imports: []string{"wire"}},
-	"cache":        {imports: []string{"wire"}},
-	"fanout":       {imports: []string{"wire"}},
-	"web":          {tests: []string{"wire"}},
-	"server":       {imports: []string{"wire", "fanout", "bus", "cache", "web", "server/kvwatch", "server/internal/..."}},
->>>>>>> f9b4a3a (audit: an independent checker of logs and ledger)
 
 	// The operator's side of the edge, and what both sides share.
 	"server/operator":     {imports: []string{"wire", "server/kvwatch", "server/internal/..."}, tests: []string{"bus"}},
@@ -54,8 +38,8 @@ var places = map[string]place{
 
 	// The auditor's own path: nothing of the room servers, the games or the ledger, so
 	// that their errors are not repeated in it.
-	"audit/judge": {imports: []string{"wire"}, pure: true},
-	"audit":       {imports: []string{"wire", "bus", "audit/judge"}, tests: []string{"ledger"}},
+	"audit/judge": {imports: []string{"wire"}, tests: []string{"room/crash", "room/game"}, pure: true},
+	"audit":       {imports: []string{"wire", "bus", "audit/judge"}},
 
 	"loadtest":        {imports: []string{"wire", "loadtest/..."}},
 	"loadtest/socket": {},

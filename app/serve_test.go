@@ -94,7 +94,8 @@ func TestFirstRooms(t *testing.T) {
 // answers, results, balances.
 func TestKillWhilePlayed(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, nil, "serve", "--data", filepath.Join(t.TempDir(), "data"))
+	data := filepath.Join(t.TempDir(), "data")
+	s := newServer(t, nil, "serve", "--data", data)
 	s.startReady()
 	testkit.Eventually(t, "both rooms can be joined", deadline, func() bool {
 		_, list := s.get(s.public + "/api/rooms")
@@ -113,6 +114,10 @@ func TestKillWhilePlayed(t *testing.T) {
 	}
 	for _, w := range swarms {
 		w.wantPassed()
+	}
+	s.kill()
+	if out := runCommand(t, nil, "audit", "--data", data); !strings.Contains(out, "no difference") || !strings.Contains(out, "derby 1 ") {
+		t.Errorf("the audit of what was killed three times:\n%s", out)
 	}
 }
 

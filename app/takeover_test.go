@@ -60,6 +60,9 @@ func TestTakeover(t *testing.T) {
 		d.rooms[try%2].start()
 	})
 	swarm.wantPassed()
+	if out := d.run("audit", "--nats", d.nats.URL, "--sql", d.database); !strings.Contains(out, "no difference") {
+		t.Errorf("the audit while rounds go on:\n%s", out)
+	}
 }
 
 // signal sends a signal to the process.

@@ -53,6 +53,9 @@ func TestOperatorsWallet(t *testing.T) {
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
+	if out := runCommand(t, nil, "audit", "--data", filepath.Join(dir, "data")); !strings.Contains(out, "no difference") {
+		t.Errorf("the audit of a book whose money is in a wallet:\n%s", out)
+	}
 	without := newServer(t, nil, "serve", "--data", filepath.Join(dir, "data"))
 	without.start()
 	if code := without.wait(); code != 1 || !strings.Contains(without.log.String(), "takes a book of its own") {

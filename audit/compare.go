@@ -176,6 +176,9 @@ func orNothing(s string) string {
 
 // archive compares the row of a finished round.
 func (c *comparison) archive(ctx context.Context, rd *judge.Round) error {
+	if rd.Unjudged {
+		return nil // it may have ended
+	}
 	n := 0
 	err := c.page.each(ctx, `SELECT booking, room, game, voided, started, ended, outcome FROM rounds WHERE room_uuid = $1 AND round = $2`,
 		[]any{rd.UUID, int64(rd.Number)}, func(row []string) error {

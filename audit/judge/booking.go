@@ -85,7 +85,9 @@ type Round struct {
 	Voided    bool
 	Started   int64 // Unix ms of the record that opened it
 	Ended     int64 // Unix ms of the record that ended it
-	Rules     int
+	// Unjudged: its seed is not in the log, so how its flight went is not known.
+	Unjudged bool
+	Rules    int
 
 	// Of a crash round. Seed is empty while it is not revealed.
 	Chain      uint32

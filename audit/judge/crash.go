@@ -373,6 +373,7 @@ func (c *crash) set(args json.RawMessage) bool {
 func (c *crash) abandon() {
 	c.abandoned = true
 	c.room.log.notes.Unjudged.add(c.room.log.at.seq)
+	c.current.Unjudged = true
 	for _, b := range c.current.Bets {
 		b.Unjudged = b.State == Open
 	}

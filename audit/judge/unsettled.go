@@ -15,7 +15,10 @@ func (l *Log) Unsettled() []*Round {
 			for rd := range g.closing {
 				all = append(all, rd)
 			}
-			all = append(all, g.current, g.next)
+			all = append(all, g.current)
+			if !g.abandoned { // else its bets were placed in a flight that is not judged
+				all = append(all, g.next)
+			}
 		case *race:
 			all = append(all, g.current)
 		}

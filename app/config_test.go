@@ -149,6 +149,20 @@ func TestEmptyVariableIsNotSet(t *testing.T) {
 	}
 }
 
+func TestServiceLinksAreNoOptions(t *testing.T) {
+	links := []string{
+		"TICKCAST_SERVICE_HOST=10.0.0.11", "TICKCAST_SERVICE_PORT=8080", "TICKCAST_SERVICE_PORT_HTTP=8080",
+		"TICKCAST_PORT=tcp://10.0.0.11:8080", "TICKCAST_PORT_8080_TCP=tcp://10.0.0.11:8080", "TICKCAST_PORT_8080_TCP_PROTO=tcp",
+		"TICKCAST_PORT_8080_TCP_PORT=8080", "TICKCAST_PORT_8080_TCP_ADDR=10.0.0.11", "TICKCAST_GATEWAY_SERVICE_HOST=10.0.0.12",
+	}
+	if c := (source{env: links}).mustLoad(t); c.Listen != "127.0.0.1:8080" {
+		t.Fatalf("%+v", c)
+	}
+	if _, err := (source{env: []string{"TICKCAST_PORTS=1"}}).load(t); err == nil {
+		t.Fatal("a misspelt variable was taken for a service link")
+	}
+}
+
 func TestConfigFileFromTheEnvironment(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(path, []byte("partitions: 3"), 0o600); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,10 @@ const configVariable = envPrefix + "CONFIG"
 
 // foreignVariables are variables with our prefix that are no options.
 var foreignVariables = []string{configVariable}
+
+// serviceLink matches what Kubernetes sets in every pod for a Service named tickcast
+// or tickcast-something ("Discovering services" in its documentation).
+var serviceLink = regexp.MustCompile(`^TICKCAST_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)?)$`)
 
 // load reads the options from flags, the environment and the YAML file that one
 // of them names. Flags that are no options are left alone.
@@ -114,6 +119,9 @@ func loadEnvironment(k *koanf.Koanf, environ []string, byName map[string]option)
 		}
 		o, ok := byVariable[variable]
 		if !ok {
+			if serviceLink.MatchString(variable) {
+				return "", nil
+			}
 			errs = append(errs, unknown(variable, "environment variable", names))
 			return "", nil
 		}

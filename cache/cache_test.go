@@ -78,6 +78,31 @@ func TestSession(t *testing.T) {
 	})
 }
 
+func TestManySessionsInOneStep(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		must(t, c.PutSessions(t.Context(), nil, time.Hour))
+		var list []cache.Session
+		for i := range 100 {
+			list = append(list, cache.Session{ID: fmt.Sprint("many-", i), Player: fmt.Sprint("p", i), Version: int64(i % 3)})
+		}
+		must(t, c.PutSessions(t.Context(), list, time.Hour))
+		for i := range list {
+			list[i].Name, list[i].Version = "again", 1
+		}
+		must(t, c.PutSessions(t.Context(), list, time.Hour))
+		for i, s := range list {
+			if i%3 == 2 {
+				s.Name, s.Version = "", 2 // a newer one was there
+			}
+			got, err := c.GetSession(t.Context(), s.ID)
+			must(t, err)
+			if got.Name != s.Name || got.Version != s.Version || got.Player != s.Player {
+				t.Fatalf("session %d: %+v, want %+v", i, got, s)
+			}
+		}
+	})
+}
+
 func TestSessionExpires(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *cache.Client) {
 		must(t, c.PutSession(t.Context(), cache.Session{ID: "short"}, 150*time.Millisecond))

@@ -26,12 +26,17 @@ type Session struct {
 	Positions map[string]wire.Position `json:"positions,omitempty"` // room to last known position
 }
 
-// putSession: KEYS session; ARGV version, JSON, TTL in ms.
-var putSession = redis.NewScript(`
-local have = redis.call('HGET', KEYS[1], 'v')
-if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], 'v', ARGV[1], 'd', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+// putSessions: KEYS sessions; ARGV TTL in ms, then version and JSON of each. One run
+// stores many: beginning a script costs more than storing a session.
+var putSessions = redis.NewScript(`
+for i, key in ipairs(KEYS) do
+  local version = ARGV[2 * i]
+  local have = redis.call('HGET', key, 'v')
+  if not have or tonumber(have) <= tonumber(version) then
+    redis.call('HSET', key, 'v', version, 'd', ARGV[2 * i + 1])
+    redis.call('PEXPIRE', key, ARGV[1])
+  end
+end
 return 1`)
 
 // deleteSession: KEYS session; ARGV version.
@@ -45,17 +50,22 @@ func (c *Client) PutSession(ctx context.Context, s Session, ttl time.Duration) e
 	return c.PutSessions(ctx, []Session{s}, ttl)
 }
 
-// PutSessions stores many sessions in one round trip.
+// PutSessions stores many sessions in one step, during which the server does nothing
+// else: some hundred at most.
 func (c *Client) PutSessions(ctx context.Context, list []Session, ttl time.Duration) error {
-	calls := make([]call, len(list))
-	for i, s := range list {
+	if len(list) == 0 {
+		return nil
+	}
+	all := call{args: []any{ttl.Milliseconds()}}
+	for _, s := range list {
 		data, err := json.Marshal(s)
 		if err != nil {
 			return fmt.Errorf("put session: %w", err)
 		}
-		calls[i] = call{keys: []string{sessionKey(s.ID)}, args: []any{s.Version, data, ttl.Milliseconds()}}
+		all.keys = append(all.keys, sessionKey(s.ID))
+		all.args = append(all.args, s.Version, data)
 	}
-	return wrap("put sessions", c.run(ctx, putSession, calls))
+	return wrap("put sessions", c.run(ctx, putSessions, []call{all}))
 }
 
 // GetSession reads a session, or ErrNotFound.

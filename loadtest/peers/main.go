@@ -15,7 +15,7 @@ import (
 	"tickcast/loadtest/peers/bench"
 )
 
-//go:embed c/*.c node/*.js node/*.json
+//go:embed c/*.c c/*.h node/*.js node/*.json
 var sources embed.FS
 
 func main() {
@@ -35,7 +35,7 @@ func newCommand() *cobra.Command {
 		// main says the error.
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(compareCommand(), fanoutCommand(), profileCommand(), serveCommand())
+	root.AddCommand(commandsCommand(), compareCommand(), fanoutCommand(), profileCommand(), serveCommand())
 	return root
 }
 

@@ -23,16 +23,38 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestEveryPeerDelivers compares all servers that need no Node, for a moment each: every client gets every update
-// once and in order. Figures of such a run mean nothing.
-func TestEveryPeerDelivers(t *testing.T) {
+// builtKit builds the program under test.
+func builtKit(t *testing.T) bench.Kit {
+	t.Helper()
 	testsvc.Require(t, "cc")
 	dir := t.TempDir()
 	tickcast := filepath.Join(dir, "tickcast")
 	if out, err := exec.Command("go", "build", "-C", "../..", "-buildvcs=false", "-o", tickcast, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build tickcast: %v\n%s", err, out)
 	}
-	k := bench.Kit{Tickcast: tickcast, Self: os.Args[0], Programs: bench.Programs{Sources: sources, Dir: dir}}
+	return bench.Kit{Tickcast: tickcast, Self: os.Args[0], Programs: bench.Programs{Sources: sources, Dir: dir}}
+}
+
+// TestCommandsAreAnswered has a few players tap, bet and cash out for a moment: each command has one answer.
+// Figures of such a run mean nothing.
+func TestCommandsAreAnswered(t *testing.T) {
+	plan := bench.CommandPlan{
+		Players: 20, Rates: []float64{100}, Rounds: 1,
+		Clock: bench.Clock{Warm: 100 * time.Millisecond, Look: 500 * time.Millisecond},
+	}
+	var out strings.Builder
+	if err := builtKit(t).Commands(t.Context(), plan, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "bets, 1 rounds: 40 answered") {
+		t.Errorf("not every bet was placed:\n%s", out.String())
+	}
+}
+
+// TestEveryPeerDelivers compares all servers that need no Node, for a moment each: every client gets every update
+// once and in order. Figures of such a run mean nothing.
+func TestEveryPeerDelivers(t *testing.T) {
+	k := builtKit(t)
 	plan := bench.Plan{
 		Connections: 20, Repetitions: 1, Busy: []bench.Load{{Rate: 10, Size: 1024}}, Calm: bench.Load{Rate: 10, Size: 128},
 		Clock: bench.Clock{Warm: 100 * time.Millisecond, Look: 600 * time.Millisecond, Drain: 20 * time.Second},
@@ -55,8 +77,27 @@ func TestEveryPeerDelivers(t *testing.T) {
 			t.Errorf("%s: a figure is missing: %+v", s.Peer, got)
 		}
 	}
-	if err := bench.NewComparison(plan, samples, time.Now()).Save(dir); err != nil {
+	if err := bench.NewComparison(plan, samples, time.Now()).Save(t.TempDir()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCommandsRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"--players", "0"},
+		{"--players", "20000"},
+		{"--rates", ""},
+		{"--rates", "-1"},
+		{"--rounds", "0"},
+		{"--look", "1ms"},
+		{"--tickcast", "nowhere"},
+	} {
+		c := newCommand()
+		c.SetArgs(append([]string{"commands"}, args...))
+		c.SetOut(io.Discard)
+		if err := c.Execute(); err == nil {
+			t.Errorf("no error for %v", args)
+		}
 	}
 }
 

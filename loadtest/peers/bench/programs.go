@@ -23,7 +23,7 @@ type Programs struct {
 
 // C builds a program of c/ unless that was done before, and returns its path.
 func (p Programs) C(ctx context.Context, name string) (string, error) {
-	source, err := fs.ReadFile(p.Sources, "c/"+name+".c")
+	sources, err := fs.Sub(p.Sources, "c")
 	if err != nil {
 		return "", err
 	}
@@ -31,25 +31,29 @@ func (p Programs) C(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", ErrNoCompiler
 	}
-	sum := sha256.Sum256(source)
-	dir := filepath.Join(p.Dir, name+"-"+hex.EncodeToString(sum[:8]))
+	sum, err := sumOf(sources)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(p.Dir, "c-"+sum)
 	path := filepath.Join(dir, name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	part := fmt.Sprintf("%s.%d", dir, os.Getpid()) // another harness may build at the same time
+	defer func() { _ = os.RemoveAll(part) }()
+	if err := os.CopyFS(part, sources); err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, name+".c")
-	if err := os.WriteFile(file, source, 0o644); err != nil {
-		return "", err
-	}
-	part := fmt.Sprintf("%s.%d", path, os.Getpid()) // another harness may build at the same time
-	out, err := exec.CommandContext(ctx, cc, "-O2", "-Wall", "-Wextra", "-o", part, file).CombinedOutput()
+	built := filepath.Join(part, name)
+	out, err := exec.CommandContext(ctx, cc, "-O2", "-Wall", "-Wextra", "-o", built, built+".c").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
-	return path, os.Rename(part, path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return path, os.Rename(built, path)
 }
 
 // ErrNoNode is returned when the servers in JavaScript cannot be run.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,36 +56,41 @@ func (s *stage) startTickcast(ctx context.Context, flags []string) error {
 }
 
 func (s *stage) startGateway(ctx context.Context, env []string, secret string, flags []string) error {
+	internal, err := s.runTickcast(ctx, env, append([]string{"gateway", "--guests", "off"}, flags...)...)
+	if err != nil {
+		return err
+	}
+	s.dialect = func(n int) (Dialect, error) { return tickcastDialect(n, serve.Room, secret) }
+	if err := s.awaitOK(ctx, internal+"/readyz"); err != nil {
+		return err
+	}
+	return s.awaitOK(ctx, fmt.Sprintf("http://127.0.0.1:%d/api/rooms/%s", s.port, serve.Room))
+}
+
+// runTickcast starts the shipped program as the server that is measured, and returns the URL of its internal
+// listener.
+func (s *stage) runTickcast(ctx context.Context, env []string, args ...string) (internal string, err error) {
 	public, err := freePort()
 	if err != nil {
-		return err
+		return "", err
 	}
-	internal, err := freePort()
-	if err != nil {
-		return err
+	if internal, err = freePort(); err != nil {
+		return "", err
 	}
-	args := append([]string{
-		"gateway", "--listen", public, "--internal-listen", internal, "--data", s.dir, "--guests", "off", "--log-level", "warn",
-	}, flags...)
+	args = append(args, "--listen", public, "--internal-listen", internal, "--data", s.dir, "--log-level", "warn")
 	cmd := exec.CommandContext(ctx, s.kit.Tickcast, args...)
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "TICKCAST_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Env = append(cmd.Env, env...)
-	if s.server, err = s.run("tickcast gateway", cmd); err != nil {
-		return err
+	cmd.Env = append(withoutOptions(os.Environ()), env...)
+	if s.server, err = s.run("tickcast "+args[0], cmd); err != nil {
+		return "", err
 	}
 	_, port, _ := net.SplitHostPort(public)
-	if s.port, err = strconv.Atoi(port); err != nil {
-		return err
-	}
-	s.dialect = func(n int) (Dialect, error) { return tickcastDialect(n, secret) }
-	if err := s.awaitOK(ctx, "http://"+internal+"/readyz"); err != nil {
-		return err
-	}
-	return s.awaitOK(ctx, "http://"+public+"/api/rooms/"+serve.Room)
+	s.port, err = strconv.Atoi(port)
+	return "http://" + internal, err
+}
+
+// withoutOptions is the environment without what would configure the program.
+func withoutOptions(environ []string) []string {
+	return slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "TICKCAST_") })
 }
 
 // awaitOK waits until an address answers 200.
@@ -109,8 +115,8 @@ func (s *stage) awaitOK(ctx context.Context, url string) error {
 	}
 }
 
-// tickcastDialect has each connection say hello as a player of its own and join the room.
-func tickcastDialect(connections int, secret string) (Dialect, error) {
+// tickcastDialect has each connection say hello as a player of its own and join a room.
+func tickcastDialect(connections int, room, secret string) (Dialect, error) {
 	d := Dialect{
 		Path: "/ws", Ready: `"type":"joined"`,
 		Ping: `{"type":"ping"`, Pong: `{"type":"pong","id":0}`, // any message is an answer
@@ -124,7 +130,7 @@ func tickcastDialect(connections int, secret string) (Dialect, error) {
 		}
 		d.Messages = append(d.Messages, []string{
 			`{"type":"hello","protocol":1,"token":"` + token + `"}`,
-			`{"type":"join","id":1,"room":"` + serve.Room + `"}`,
+			`{"type":"join","id":1,"room":"` + room + `"}`,
 		})
 	}
 	return d, nil

@@ -19,36 +19,18 @@
 //   end     says what was counted, as one line of JSON
 // and ends with standard input, or when a connection fails before all are ready.
 
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "many.h"
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
-
-enum { ADDRESSES = 1024, BUFFER = 4 << 20, SUB = 128 /* buckets an octave: 0.8 % */ };
+enum { BUFFER = 4 << 20 };
 enum state { CONNECTING, HANDSHAKE, JOINING, READY, CLOSED };
 
 struct conn {
 	int fd;
 	enum state state;
 	uint64_t last, seen;    // newest seq; bit i: last-i was received
-	char *rest;             // a message that is not whole yet
-	size_t rest_len;
+	struct text rest;       // a message that is not whole yet
 };
-
-struct text { char *bytes; size_t len; };
 
 static int port, n_conns, window = 256, binary, stuck;
 static const char *path = "/", *subprotocol, *file;
@@ -62,80 +44,10 @@ static char buffer[BUFFER];
 
 static struct {
 	int64_t began, cpu;
-	uint64_t updates, bytes, reads, missing, duplicate, reordered;
-	int64_t worst;
-	uint64_t buckets[64 * SUB];
+	uint64_t bytes, reads, missing, duplicate, reordered;
+	struct latencies updates;
 } count;
 static uint64_t closed; // connections that ended after they were ready
-
-static void die(const char *what) {
-	fprintf(stderr, "client: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static int64_t clock_ns(clockid_t id) {
-	struct timespec t;
-	clock_gettime(id, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-// frame appends a masked frame with at most 65535 bytes to out and returns its length.
-static size_t frame(char *out, int opcode, const char *payload, size_t len) {
-	static const char mask[4] = {0x12, 0x34, 0x56, 0x78};
-	char *p = out;
-	*p++ = 0x80 | opcode;
-	if (len < 126) *p++ = 0x80 | len;
-	else *p++ = (char)(0x80 | 126), *p++ = len >> 8, *p++ = len;
-	memcpy(p, mask, 4);
-	p += 4;
-	for (size_t i = 0; i < len; i++) *p++ = payload[i] ^ mask[i & 3];
-	return p - out;
-}
-
-// unescape resolves escapes in place and returns the new length.
-static size_t unescape(char *p, size_t n) {
-	size_t len = 0;
-	for (size_t i = 0; i < n; i++) {
-		char c = p[i];
-		if (c == '\\' && i + 1 < n) {
-			unsigned hex = 0;
-			c = p[++i];
-			if (c == 'r') c = '\r';
-			else if (c == 'n') c = '\n';
-			else if (c == 'x' && sscanf(p + i + 1, "%2x", &hex) == 1) c = hex, i += 2;
-		}
-		p[len++] = c;
-	}
-	return len;
-}
-
-// load reads the messages of the connections.
-static void load(void) {
-	FILE *f = fopen(file, "r");
-	if (!f) die(file);
-	char *line = NULL;
-	size_t cap = 0;
-	int fresh = 1;
-	for (ssize_t n; (n = getline(&line, &cap, f)) >= 0;) {
-		if (n && line[n - 1] == '\n') n--;
-		if (n == 0) {
-			fresh = 1;
-			continue;
-		}
-		size_t len = unescape(line, n);
-		if (fresh) {
-			blocks = realloc(blocks, (n_blocks + 1) * sizeof *blocks);
-			blocks[n_blocks++] = (struct text){0};
-			fresh = 0;
-		}
-		struct text *b = blocks + n_blocks - 1;
-		b->bytes = realloc(b->bytes, b->len + len + 8);
-		b->len += frame(b->bytes + b->len, binary ? 2 : 1, line, len);
-	}
-	free(line);
-	fclose(f);
-	if (!n_blocks) fprintf(stderr, "client: %s has no messages\n", file), exit(1);
-}
 
 static void watch(struct conn *c, int op, uint32_t events) {
 	struct epoll_event e = {.events = events, .data.ptr = c};
@@ -144,16 +56,7 @@ static void watch(struct conn *c, int op, uint32_t events) {
 
 static void open_next(void) {
 	struct conn *c = conns + opened;
-	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f100001 + opened % ADDRESSES)};
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int on = 1, small = 4096;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	if (c->fd < 0) die("socket");
-	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (opened < stuck) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-	if (bind(c->fd, (void *)&from, sizeof from)) die("bind");
-	if (connect(c->fd, (void *)&to, sizeof to) && errno != EINPROGRESS) die("connect");
+	c->fd = dial(opened, port, opened < stuck);
 	watch(c, EPOLL_CTL_ADD, EPOLLOUT);
 	opened++;
 }
@@ -165,14 +68,7 @@ static void put(struct conn *c, const char *p, size_t len) {
 
 static void request(struct conn *c) {
 	char text[1024];
-	int err = 0;
-	socklen_t size = sizeof err;
-	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &size);
-	if (err) errno = err, die("connect");
-	int n = snprintf(text, sizeof text,
-		"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s%s%s\r\n",
-		path, port, subprotocol ? "Sec-WebSocket-Protocol: " : "", subprotocol ? subprotocol : "", subprotocol ? "\r\n" : "");
+	int n = handshake(text, c->fd, port, path, subprotocol);
 	c->state = HANDSHAKE;
 	watch(c, EPOLL_CTL_MOD, EPOLLIN);
 	put(c, text, n);
@@ -199,11 +95,7 @@ static void become_ready(struct conn *c) {
 
 // update counts one update.
 static void update(struct conn *c, uint64_t seq, int64_t ts, int64_t now) {
-	int64_t took = now > ts ? now - ts : 0;
-	int octave = 63 - __builtin_clzll(took | SUB);
-	count.updates++;
-	count.buckets[(octave - 7) * SUB + (took >> (octave - 7))]++;
-	if (took > count.worst) count.worst = took;
+	took(&count.updates, now - ts);
 	if (c->last && seq > c->last) {
 		uint64_t step = seq - c->last;
 		count.missing += step - 1;
@@ -242,38 +134,25 @@ static void message(struct conn *c, const char *p, size_t len, int64_t now) {
 static void lose(struct conn *c) {
 	if (c->state != READY) fprintf(stderr, "client: a connection ended before it was ready\n"), exit(1);
 	close(c->fd);
-	free(c->rest);
-	c->rest = NULL;
+	keep(&c->rest, NULL, 0);
 	c->state = CLOSED;
 	closed++;
 }
 
 // consume takes whole frames from the bytes and returns how many bytes they had.
 static size_t consume(struct conn *c, char *p, size_t len, int64_t now) {
-	size_t used = 0;
-	while (c->state != CLOSED && len - used >= 2) {
-		unsigned char *h = (unsigned char *)p + used;
-		size_t head = 2, size = h[1] & 127;
-		if (size == 126) head = 4;
-		else if (size == 127) head = 10;
-		if (len - used < head) break;
-		if (size == 126) size = h[2] << 8 | h[3];
-		else if (size == 127) size = 0;
-		for (size_t i = 2; head == 10 && i < 10; i++) size = size << 8 | h[i];
-		if (len - used < head + size) break;
-		char *payload = (char *)h + head;
-		used += head + size;
-		switch (h[0] & 15) {
-		case 0: case 1: case 2:
-			message(c, payload, size, now);
-			break;
-		case 8:
+	size_t used = 0, n;
+	int opcode;
+	struct text payload;
+	while (c->state != CLOSED && (n = whole(p + used, len - used, &opcode, &payload))) {
+		used += n;
+		if (opcode <= 2) {
+			message(c, payload.bytes, payload.len, now);
+		} else if (opcode == 8) {
 			lose(c);
-			break;
-		case 9: {
+		} else if (opcode == 9) {
 			char out[140];
-			put(c, out, frame(out, 10, payload, size));
-		}
+			put(c, out, frame(out, 10, payload.bytes, payload.len));
 		}
 	}
 	return used;
@@ -281,9 +160,8 @@ static size_t consume(struct conn *c, char *p, size_t len, int64_t now) {
 
 // answer takes the answer to the handshake from the bytes; 0 if it is not whole yet.
 static size_t answer(struct conn *c, char *p, size_t len) {
-	char *end = memmem(p, len, "\r\n\r\n", 4);
-	if (!end) return 0;
-	if (len < 12 || memcmp(p, "HTTP/1.1 101", 12)) fprintf(stderr, "client: refused: %.*s\n", (int)(end - p), p), exit(1);
+	size_t n = upgraded(p, len);
+	if (!n) return 0;
 	if (++shaken == n_conns) shaken_at = clock_ns(CLOCK_MONOTONIC);
 	c->state = JOINING;
 	if (n_blocks) {
@@ -291,12 +169,12 @@ static size_t answer(struct conn *c, char *p, size_t len) {
 		put(c, b->bytes, b->len);
 	}
 	if (!ready_text.len) become_ready(c);
-	return end + 4 - p;
+	return n;
 }
 
 static void receive(struct conn *c) {
-	size_t len = c->rest_len;
-	if (len) memcpy(buffer, c->rest, len);
+	size_t len = c->rest.len;
+	if (len) memcpy(buffer, c->rest.bytes, len);
 	ssize_t n = read(c->fd, buffer + len, BUFFER - 1 - len);
 	if (n <= 0) {
 		if (n == 0 || errno != EAGAIN) lose(c);
@@ -309,33 +187,11 @@ static void receive(struct conn *c) {
 	buffer[len] = 0;
 	size_t used = c->state == HANDSHAKE ? answer(c, buffer, len) : 0;
 	if (c->state >= JOINING) used += consume(c, buffer + used, len - used, now);
-	if (c->state == CLOSED) return;
-	if (len == used) {
-		free(c->rest);
-		c->rest = NULL;
-	} else {
-		c->rest = realloc(c->rest, len - used);
-		memcpy(c->rest, buffer + used, len - used);
-	}
-	c->rest_len = len - used;
-}
-
-// quantile is the upper end of the bucket that holds the q-th of the latencies, in ns.
-static int64_t quantile(double q) {
-	uint64_t want = q * count.updates, sum = 0;
-	for (int i = 0; i < 64 * SUB; i++) {
-		if ((sum += count.buckets[i]) > want) {
-			int shift = i < 2 * SUB ? 0 : i / SUB - 1;
-			int64_t low = shift ? (int64_t)(i % SUB + SUB) << shift : i;
-			int64_t high = low + (1LL << shift) - 1;
-			return high < count.worst ? high : count.worst;
-		}
-	}
-	return count.worst;
+	if (c->state != CLOSED) keep(&c->rest, buffer + used, len - used);
 }
 
 static void report(void) {
-	int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - count.cpu, took = clock_ns(CLOCK_MONOTONIC) - count.began;
+	int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - count.cpu, span = clock_ns(CLOCK_MONOTONIC) - count.began;
 	uint64_t low = UINT64_MAX, high = 0;
 	for (struct conn *c = conns + stuck; c < conns + n_conns; c++) {
 		if (c->state == CLOSED) continue;
@@ -345,10 +201,10 @@ static void report(void) {
 	printf("{\"event\":\"report\",\"took_ns\":%lld,\"cpu_ns\":%lld,\"updates\":%llu,\"bytes\":%llu,\"reads\":%llu,"
 		"\"missing\":%llu,\"duplicate\":%llu,\"reordered\":%llu,\"closed\":%llu,\"last_min\":%llu,\"last_max\":%llu,"
 		"\"p50_ns\":%lld,\"p99_ns\":%lld,\"p999_ns\":%lld,\"max_ns\":%lld}\n",
-		(long long)took, (long long)cpu, (unsigned long long)count.updates, (unsigned long long)count.bytes, (unsigned long long)count.reads,
+		(long long)span, (long long)cpu, (unsigned long long)count.updates.n, (unsigned long long)count.bytes, (unsigned long long)count.reads,
 		(unsigned long long)count.missing, (unsigned long long)count.duplicate, (unsigned long long)count.reordered,
 		(unsigned long long)closed, (unsigned long long)(high ? low : 0), (unsigned long long)high,
-		(long long)quantile(.5), (long long)quantile(.99), (long long)quantile(.999), (long long)count.worst);
+		(long long)quantile(&count.updates, .5), (long long)quantile(&count.updates, .99), (long long)quantile(&count.updates, .999), (long long)count.updates.worst);
 	fflush(stdout);
 }
 
@@ -385,7 +241,7 @@ static void options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
 	options(argc, argv);
-	if (file) load();
+	if (file) blocks = load(file, binary ? 2 : 1, &n_blocks);
 	conns = calloc(n_conns, sizeof *conns);
 	epfd = epoll_create1(0);
 	struct epoll_event input = {.events = EPOLLIN}, events[512];

@@ -97,7 +97,7 @@ func (d *deployment) roomLog() jetstream.JetStream {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	u.User = url.UserPassword(string(bus.RoleRoom), "password of "+string(bus.RoleRoom))
+	u.User = url.UserPassword(string(bus.RoleRoom), natsPassword(bus.RoleRoom))
 	nc, err := bus.Connect(d.t.Context(), u.String(), "test")
 	if err != nil {
 		d.t.Fatal(err)

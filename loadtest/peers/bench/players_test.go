@@ -173,6 +173,7 @@ func TestPlayersBetAndCashOut(t *testing.T) {
 	}
 	tb := newTable(t, "crash", "betting") // of a round that has begun: it is too late to bet in it
 	tb.do(tb.play(0))
+	tb.counted("that they play, before what comes on the socket", func(PlayersReport) bool { return true })
 	tb.tell("%s", phase("flying", 7))
 	tb.tell("%s", phase("crashed", 7))
 	tb.do(tb.rounds(t.Context(), 1))

@@ -76,10 +76,15 @@ type commandStage struct {
 	fault    bool
 }
 
+// mostOfOnePlayer is what a connection may send, a second and at once: a few players, with
+// one command on its way each, send more than the 50 a second that are meant for people.
+const mostOfOnePlayer = "20000"
+
 // start starts the shipped program with everything in one process and one partition.
 func (s *commandStage) start(ctx context.Context, st *stage) (err error) {
 	s.stage, s.secret = st, rand.Text()+rand.Text()
-	s.internal, err = st.runTickcast(ctx, []string{"TICKCAST_JWT_SECRET=" + s.secret}, "serve", "--partitions", "1")
+	s.internal, err = st.runTickcast(ctx, []string{"TICKCAST_JWT_SECRET=" + s.secret}, "serve", "--partitions", "1",
+		"--message-rate", mostOfOnePlayer, "--message-burst", mostOfOnePlayer)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func TestRoles(t *testing.T) {
 	var rooms []string
 	for i := range 5 {
 		room := fmt.Sprintf("room-%d", i)
-		settings := []string{"--set", "betting_ms=2000"}
+		settings := []string{"--set", "betting_ms=2000", "--set", "cap=150"} // a flight ends, which all see, while the bots play
 		if i == 4 {
 			settings = []string{"--game", "race"}
 		}

@@ -97,19 +97,23 @@ func TestRemoteWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Fleet = Fleet{Remote: 2, Listener: l, Key: []byte("a key of this test only"), RemoteWait: 10 * patience, foreign: true}
-	var workers sync.WaitGroup
-	for _, key := range []string{"a key of another test", string(c.Fleet.Key), string(c.Fleet.Key)} {
-		workers.Go(func() {
-			conn, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if err := Work(context.Background(), conn, []byte(key)); (err == nil) != (key == string(c.Fleet.Key)) {
-				t.Errorf("a worker with %q ended with %v", key, err)
-			}
-		})
+	work := func(key string) {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := Work(context.Background(), conn, []byte(key)); (err == nil) != (key == string(c.Fleet.Key)) {
+			t.Errorf("a worker with %q ended with %v", key, err)
+		}
 	}
+	var workers sync.WaitGroup
+	workers.Go(func() {
+		work("a key of another test") // before there are enough, or nobody hears it
+		for range 2 {
+			workers.Go(func() { work(string(c.Fleet.Key)) })
+		}
+	})
 	ctx, stop := until(func() bool { return st.played(c.Bots, 60) })
 	defer stop()
 	c.Duration = patience

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 
 file=${1:-.env}
 if [ -e "$file" ]; then
-	echo "$file is there already; remove it to draw new secrets (a running deployment loses its rooms' seeds)" >&2
+	echo "$file is there already; remove it to draw new secrets (a running deployment loses its rooms' seeds)," >&2
+	echo "or add what a newer version needs by hand: NAME=\$(openssl rand -hex 32)" >&2
 	exit 1
 fi
 

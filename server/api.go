@@ -227,13 +227,7 @@ func (g *Gateway) postGuest(w http.ResponseWriter, r *http.Request) {
 		rest.Error(w, wire.Errorf(wire.CodeBadText, "name is 1 to %d bytes of text", wire.MaxNameBytes))
 		return
 	}
-	token, err := SignToken(g.cfg.Secret, p, now.Add(guestTokenLife))
-	if err != nil {
-		g.cfg.Log.Error("a guest token could not be made", "err", err)
-		rest.ErrorStatus(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "no token could be made"))
-		return
-	}
-	rest.OK(w, map[string]any{"token": token, "player": p})
+	g.giveToken(w, p, now.Add(guestTokenLife))
 }
 
 // postLogin gives a player whom the operator's wallet knows a token (P9.7).
@@ -256,9 +250,14 @@ func (g *Gateway) postLogin(w http.ResponseWriter, r *http.Request) {
 	if !g.fromLedger(w, r, wire.LedgerQuery{Op: wire.QueryLogin, Token: ask.Token}, &p) {
 		return
 	}
-	token, err := SignToken(g.cfg.Secret, p, now.Add(loginTokenLife))
+	g.giveToken(w, p, now.Add(loginTokenLife))
+}
+
+// giveToken answers with a token that speaks for a player until a moment.
+func (g *Gateway) giveToken(w http.ResponseWriter, p wire.Player, until time.Time) {
+	token, err := SignToken(g.cfg.Secret, p, until)
 	if err != nil {
-		g.cfg.Log.Error("a token could not be made", "err", err)
+		g.cfg.Log.Error("a token could not be made", "player", p.ID, "err", err)
 		rest.ErrorStatus(w, http.StatusInternalServerError, wire.Errorf(wire.CodeUnavailable, "no token could be made"))
 		return
 	}

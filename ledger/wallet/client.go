@@ -37,7 +37,7 @@ var _ Wallet = (*Client)(nil)
 func NewClient(address string, key []byte) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("wallet: %q is not an address such as https://wallet.example.com/tickcast", redacted(u, address))
+		return nil, fmt.Errorf("wallet: %s is not an address such as https://wallet.example.com/tickcast", redacted(u))
 	}
 	if len(key) < MinKeyBytes {
 		return nil, fmt.Errorf("wallet: a key of %d bytes is too short: at least %d", len(key), MinKeyBytes)
@@ -55,11 +55,13 @@ func NewClient(address string, key []byte) (*Client, error) {
 	}, nil
 }
 
-func redacted(u *url.URL, address string) string {
+// redacted is an address without its password. What cannot be parsed may have one
+// anywhere.
+func redacted(u *url.URL) string {
 	if u == nil {
-		return address
+		return "what was given"
 	}
-	return u.Redacted()
+	return strconv.Quote(u.Redacted())
 }
 
 // Close ends the connections that are kept.

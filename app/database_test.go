@@ -21,12 +21,14 @@ func TestDatabaseDownDuringSettlement(t *testing.T) {
 	secrets := []string{"TICKCAST_ROOM_SECRET=" + testSecret, "TICKCAST_JWT_SECRET=" + testSecret, "TICKCAST_OPERATOR_KEY=" + testSecret}
 	s := newServer(t, secrets, "serve", "--data", t.TempDir(), "--database-url", database.URL)
 	s.startReady()
+	// Rounds are so short that some end before the database goes, while it is away, and afterwards.
+	runCommand(t, secrets, "rooms", "create", "quick", "--api", s.internal, "--set", "betting_ms=1000", "--set", "lock_ms=500", "--set", "crashed_ms=500", "--set", "cap=150")
 	testkit.Eventually(t, "the room can be joined", deadline, func() bool {
 		_, list := s.get(s.public + "/api/rooms")
-		return strings.Contains(list, "running")
+		return strings.Contains(list, "quick")
 	})
 	// Some bets have targets, so that payouts are owed while the database is away.
-	w := startSwarm(t, s, "--room", "lobby", "--game", "crash", "--bet", "1")
+	w := startSwarm(t, s, "--room", "quick", "--game", "crash", "--bet", "1")
 	books, err := sql.Open("pgx", database.URL)
 	if err != nil {
 		t.Fatal(err)

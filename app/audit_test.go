@@ -28,47 +28,83 @@ type played struct {
 	dir, export, book string
 }
 
-// play lets bots play both games in a server, which then rests and stops.
+// play lets bots play both games in a server, which then rests and stops, and bet until
+// some have won and some have lost.
 func play(t *testing.T) *played {
 	t.Helper()
-	p := &played{t: t, dir: filepath.Join(t.TempDir(), "data")}
-	s := newServer(t, nil, "serve", "--data", p.dir)
+	dir := filepath.Join(t.TempDir(), "data")
+	p := &played{t: t, dir: dir, export: filepath.Join(t.TempDir(), "log.jsonl"), book: filepath.Join(dir, "ledger.db")}
+	s := newServer(t, nil, "serve", "--data", dir)
 	s.startReady()
-	rooms := func(args ...string) string {
-		return runCommand(t, nil, append([]string{"rooms", "--data", p.dir, "--api", s.internal}, args...)...)
-	}
+	rooms := p.operator(s, "rooms")
 	testkit.Eventually(t, "both rooms run", deadline, func() bool { return strings.Count(rooms("list"), "running") == 2 })
-	rooms("create", "quick", "--set", "betting_ms=1000", "--set", "lock_ms=500", "--set", "crashed_ms=500", "--set", "cap=200")
 	rooms("create", "dash", "--game", "race", "--set", "gathering_ms=500", "--set", "running_ms=2000", "--set", "finished_ms=500")
-	runCommand(t, nil, "players", "--data", p.dir, "--api", s.internal, "credit", "ann", "5", "--reason", "a gift")
-	swarms := []*swarm{
-		startSwarm(t, s, "--room", "quick", "--game", "crash", "--cash-out-delay", "1s"),
-		startSwarm(t, s, "--room", "dash", "--game", "race", "--duration", "10s"),
-	}
-	for _, w := range swarms {
-		w.wantPassed()
-	}
-	for _, room := range []string{"quick", "dash"} {
-		testkit.Eventually(t, "two rounds of each room are over", deadline, func() bool {
-			_, rounds := s.get(s.public + "/api/rooms/" + room + "/rounds")
-			return strings.Contains(rounds, `"round":2,`)
-		})
-	}
-	rooms("pause", "quick")
+	rooms("create", "quick", "--paused", "--set", "betting_ms=1000", "--set", "lock_ms=500", "--set", "crashed_ms=500", "--set", "cap=200", "--set", "rtp_bp=8000")
+	p.operator(s, "players")("credit", "ann", "5", "--reason", "a gift")
+	racing := startSwarm(t, s, "--room", "dash", "--game", "race", "--duration", "10s")
+	p.bet(s)
+	racing.wantPassed()
+	p.await(s, "dash", 2)
 	rooms("close", "dash")
-	testkit.Eventually(t, "the rooms rest", deadline, func() bool {
-		list := rooms("list")
-		return strings.Contains(list, "paused") && strings.Contains(list, "closed")
-	})
-	if out, err := tryCommand(t, nil, "audit", "--data", p.dir); err == nil || !strings.Contains(out, "in use by process") {
+	testkit.Eventually(t, "a room is closed", deadline, func() bool { return strings.Contains(rooms("list"), "closed") })
+	if out, err := tryCommand(t, nil, "audit", "--data", dir); err == nil || !strings.Contains(out, "in use by process") {
 		t.Fatalf("the log of a server that runs: %v\n%s", err, out)
 	}
-	if code := s.stop(); code != 0 {
-		t.Fatalf("exit code %d", code)
+	p.stop(s)
+	for tries := 0; !p.ended("payout") || !p.ended("lost"); tries++ {
+		if tries == 5 {
+			t.Fatal("all bets end alike")
+		}
+		s.startReady()
+		p.bet(s)
+		p.stop(s)
 	}
-	p.export, p.book = filepath.Join(t.TempDir(), "log.jsonl"), filepath.Join(p.dir, "ledger.db")
-	runCommand(t, nil, "audit", "export", p.export, "--data", p.dir)
+	runCommand(t, nil, "audit", "export", p.export, "--data", dir)
 	return p
+}
+
+// operator gives orders to a server.
+func (p *played) operator(s *server, what string) func(args ...string) string {
+	return func(args ...string) string {
+		return runCommand(p.t, nil, append([]string{what, "--data", p.dir, "--api", s.internal}, args...)...)
+	}
+}
+
+// bet lets bots play for a while in the room quick, which then rests.
+func (p *played) bet(s *server) {
+	rooms := p.operator(s, "rooms")
+	rooms("start", "quick")
+	startSwarm(p.t, s, "--room", "quick", "--game", "crash", "--cash-out-delay", "2s").wantPassed()
+	p.await(s, "quick", 2)
+	rooms("pause", "quick")
+	testkit.Eventually(p.t, "the room rests", deadline, func() bool { return strings.Contains(rooms("list"), "paused") })
+}
+
+// await waits until a room's round is over.
+func (p *played) await(s *server, room string, round int) {
+	testkit.Eventually(p.t, "a round is archived", deadline, func() bool {
+		_, rounds := s.get(s.public + "/api/rooms/" + room + "/rounds")
+		return strings.Contains(rounds, fmt.Sprintf(`"round":%d,`, round))
+	})
+}
+
+func (p *played) stop(s *server) {
+	if code := s.stop(); code != 0 {
+		p.t.Fatalf("exit code %d", code)
+	}
+}
+
+// ended reports whether a bet of the book ended so.
+func (p *played) ended(kind string) (is bool) {
+	db, err := sql.Open("sqlite", "file:"+p.book+"?mode=ro")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRow(`SELECT COUNT(*) > 0 FROM ends WHERE kind = ?`, kind).Scan(&is); err != nil {
+		p.t.Fatal(err)
+	}
+	return is
 }
 
 func (p *played) audit(args ...string) (string, error) {

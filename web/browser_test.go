@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,19 @@ func (b *tab) shown() string {
 		return err.Error()
 	}
 	return text
+}
+
+// picture keeps a screenshot as test output.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	const dir = "../test-output"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	shot := run(b, "picture "+name, chromedp.CaptureScreenshot())
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), shot, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // eval evaluates an expression in a page and waits for it if it is a promise.

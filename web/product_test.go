@@ -71,19 +71,6 @@ func startProduct(t *testing.T) *product {
 	return p
 }
 
-// picture keeps a screenshot as test output.
-func (p *product) picture(b *tab, name string) {
-	p.t.Helper()
-	const dir = "../test-output"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		p.t.Fatal(err)
-	}
-	shot := run(b, "picture "+name, chromedp.CaptureScreenshot())
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), shot, 0o644); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
 // submit sends the form that a field is in, as its button would.
 func submit(field string) chromedp.Action[chromedp.Void] {
 	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%q).form.requestSubmit()`, field))
@@ -97,7 +84,7 @@ func (p *product) operator() *tab {
 	b.until("it asks for the key", `!document.querySelector('#gate').hidden`)
 	b.do("a wrong key", chromedp.SendKeys(chromedp.CSS("#gate-key"), "wrong"), submit("#gate-key"))
 	b.until("is refused", `document.querySelector('#gate-error').textContent.includes('key is wrong')`)
-	p.picture(b, "console-gate")
+	b.picture("console-gate")
 	b.do("the key", chromedp.SetValue(chromedp.CSS("#gate-key"), p.key), submit("#gate-key"))
 	b.until("the rooms", `document.querySelector('#rooms tbody').textContent.includes('lobby')`)
 	return b
@@ -152,12 +139,12 @@ func (p *product) startRoom(b *tab) {
 		chromedp.SetValue(chromedp.CSS("#set-crashed_ms"), "1.5"),
 		chromedp.SetValue(chromedp.CSS("#set-cap"), "3"), // a flight can last a minute otherwise
 		chromedp.Focus(chromedp.CSS("#set-crashed_ms")))
-	p.picture(b, "console-settings")
+	b.picture("console-settings")
 	b.do("save", submit("#set-crashed_ms"))
 	b.until("saved", `!document.querySelector('#settings-dialog').open`)
 	p.action(b, "quick", "start")
 	b.until("it runs", p.row("quick")+`?.textContent.includes('running')`)
-	p.picture(b, "console-rooms")
+	b.picture("console-rooms")
 }
 
 // playRound bets with both slots, one of them with a target, until the page has
@@ -175,19 +162,19 @@ func (p *product) playRound() {
 		else if (big.dataset.look === 'cashout' && parseFloat(shown) >= 1.08) big.click();
 	}, 50))`)
 	b.until("a bet", `document.querySelector('#live-rows').textContent.includes('You')`)
-	p.picture(b, "player-betting")
+	b.picture("player-betting")
 	b.until("a flight", `parseFloat(document.querySelector('#readout-value').textContent) >= 1.05 && document.querySelector('#stage').dataset.phase === 'flying'`)
-	p.picture(b, "player-flying")
+	b.picture("player-flying")
 	b.until("a win", `document.querySelector('.panel-result').textContent.startsWith('Won')`)
-	p.picture(b, "player-won")
+	b.picture("player-won")
 	won := eval[string](b, "read the win", `document.querySelector('.panel-result').textContent`)
 	b.until("the balance has moved", `document.querySelector('#balance').textContent !== '1,000.00'`)
 	b.until("the crash", `document.querySelector('#stage').dataset.phase === 'crashed'`)
-	p.picture(b, "player-crashed")
+	b.picture("player-crashed")
 	b.do("check the round", chromedp.Click(chromedp.CSS("#history button")))
 	b.until("the page computes the same", `/computes [\d,.]+×: the same/.test(document.querySelector('#fair-body').textContent)`)
 	b.until("and the chain leads to the commitment", `/hash(es)? leads? to the commitment/.test(document.querySelector('#fair-body').textContent)`)
-	p.picture(b, "player-fairness")
+	b.picture("player-fairness")
 	eval[chromedp.Void](b, "close the dialog", `document.querySelector('#fair-dialog').close()`)
 	b.do("say something", chromedp.SendKeys(chromedp.CSS("#chat-text"), "hello"), submit("#chat-text"))
 	b.until("and read it", `document.querySelector('#chat-lines').textContent.includes('hello')`)
@@ -201,9 +188,9 @@ func (p *product) phone() {
 	b := newTab(p.t, 390, 844)
 	b.do("open the page", chromedp.Navigate(p.play+"#quick"))
 	b.until("a flight", `parseFloat(document.querySelector('#readout-value').textContent) >= 1.1 && document.querySelector('#stage').dataset.phase === 'flying'`)
-	p.picture(b, "phone-flying")
+	b.picture("phone-flying")
 	b.until("bets", `document.querySelector('#stage').dataset.phase === 'betting'`)
-	p.picture(b, "phone-betting")
+	b.picture("phone-betting")
 	if got := eval[int64](b, "width", `document.documentElement.scrollWidth`); got > 390 {
 		p.t.Errorf("the page is %d pixels wide on a phone", got)
 	}
@@ -220,7 +207,7 @@ func (p *product) race(op *tab) {
 		b.do("tap", chromedp.Click(chromedp.CSS("#tap")))
 	}
 	b.until("the taps count for everybody", `document.querySelector('#race-top').textContent.includes('You')`)
-	p.picture(b, "player-race")
+	b.picture("player-race")
 	if got := eval[string](b, "own taps", `document.querySelector('#race-points').textContent`); got != "5" {
 		p.t.Errorf("%s taps, want 5", got)
 	}
@@ -237,7 +224,7 @@ func (p *product) look(b *tab) {
 	} {
 		b.do("open "+c.tab, chromedp.Click(chromedp.CSS(c.tab)))
 		b.until(c.tab+" shows "+c.wants, fmt.Sprintf(`document.querySelector('%s tbody').textContent.includes(%q)`, c.table, c.wants))
-		p.picture(b, c.name)
+		b.picture(c.name)
 	}
 	b.until("the ledger is balanced", `document.querySelector('#tiles').textContent.includes('Balanced')`)
 	p.action(b, "quick", "void")

@@ -4,6 +4,7 @@ import { button, byId, fill, h, text } from '../ui/dom.js';
 import { count, height, money, times } from '../ui/format.js';
 import { BetPanel } from './betpanel.js';
 import { FairDialog, rememberCommitments } from './fairdialog.js';
+import { FrozenNote } from './frozen.js';
 import { showLiveBets } from './lists.js';
 import { Stage } from './stage.js';
 
@@ -18,9 +19,6 @@ import { Stage } from './stage.js';
 /** Answers that are kept, for a join that is older than they are: more than the two bets can get meanwhile. */
 const ANSWERS = 16;
 
-/** Silence for this long is shown to the player; the curve stands still long before. */
-const SAY_FROZEN_MS = 700;
-
 /** The game `crash` on the page. */
 export class CrashView {
   /** @param {App} app */
@@ -31,6 +29,7 @@ export class CrashView {
     /** @type {import('../client/crash.js').CrashState | null} */
     this.state = null;
     this.stage = new Stage(/** @type {HTMLCanvasElement} */ (byId('curve')), app.calm);
+    this.frozen = new FrozenNote('frozen', app.client);
     this.fair = new FairDialog(() => this.state, () => this.room?.id ?? '');
     this.panels = [0, 1].map((slot) => new BetPanel(slot, this.#host()));
     fill(byId('panels'), this.panels.map((p) => p.element));
@@ -165,9 +164,7 @@ export class CrashView {
     const frozen = s.phase !== 'idle' && room.frozen();
     this.stage.draw({ phase: s.phase, us, frozen, outs: this.#outs(s) }, at);
     this.#readout(s, now, centi, frozen);
-    // Without a connection the banner says more.
-    const silent = this.app.client.status.state === 'online' && at - room.clock.lastSampleAt > SAY_FROZEN_MS;
-    byId('frozen').hidden = !(frozen && silent);
+    this.frozen.frame(room, frozen, at);
     for (const p of this.panels) p.render(s, centi);
     if (this.dirty) this.#lists(s);
   }

@@ -4,6 +4,7 @@ import { button, byId, fill, h, text } from '../ui/dom.js';
 import { count } from '../ui/format.js';
 import { toast } from '../ui/toast.js';
 import { words } from '../ui/words.js';
+import { FrozenNote } from './frozen.js';
 
 /** Taps are sent this often at most, each with the count so far: a lost one does no harm. */
 const SEND_MS = 120;
@@ -17,6 +18,7 @@ export class RaceView {
     this.room = null;
     /** @type {import('../client/race.js').RaceState | null} */
     this.state = null;
+    this.frozen = new FrozenNote('race-frozen', app.client);
     this.sent = 0;
     this.sentAt = 0;
     this.underway = 0;
@@ -140,6 +142,7 @@ export class RaceView {
     text(byId('race-clock'), s.phase === 'idle' ? '–' : left.toFixed(1) + ' s');
     const whole = s.end === null ? 1 : Math.max(1, (s.end - s.start) / 1e6);
     byId('race-fill').style.transform = `scaleX(${s.phase === 'idle' ? 0 : left / whole})`;
+    this.frozen.frame(room, s.phase !== 'idle' && room.frozen(), at);
     if (this.dirty) this.#show(s);
   }
 

@@ -1,15 +1,8 @@
 package room
 
 import (
-	"context"
-	"errors"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
-
-	"tickcast/wire"
 )
 
 const (
@@ -33,102 +26,95 @@ const (
 
 // detector notices the death of a partition's owner by asking. It never looks at
 // clocks or leases: a lease in another stream could not fence this one.
+//
+// It is a state machine: due is called at at, pong with each answer.
 type detector struct {
-	nc      *nats.Conn
-	subject string
-	// rank is how many better candidates there are than this one, the node that is seen
-	// dead not counted.
-	rank func(dead string) int
-	off  atomic.Bool // this replica owns the partition, or must not
-	// newest is the epoch that this replica has folded last, 0 before the first. It
-	// is what is seen dead, whether or not its owner ever spoke: a candidate may die,
-	// or not hear that its claim was stored, before it answers anybody.
-	newest atomic.Pointer[claimed]
-	deaths chan uint64 // epochs seen dead
+	// Static after newDetector.
+	rank func(dead string) int // better candidates than this one, the node that is seen dead not counted
+	rand *rand.Rand
+
+	seen    claimed   // whose owner is asked for
+	silent  int       // asks in vain, in a row
+	since   time.Time // when the owner did not answer first
+	settled time.Time // unless the owner was heard, nobody is held dead before
+	at      time.Time // when due is called next
+	asked   time.Time // when the ask that is under way began; zero if none is
+	n       uint64    // number of the newest ask
 }
 
-// claimed is the newest claim that was folded; zero before the first.
+// claimed is the newest claim that was folded; zero before the first. It is what is
+// seen dead, whether or not its owner ever spoke: a candidate may die, or not hear that
+// its claim was stored, before it answers anybody.
 type claimed struct {
 	epoch uint64
 	node  string
 }
 
-func newDetector(nc *nats.Conn, p int, rank func(dead string) int) *detector {
-	d := &detector{nc: nc, subject: wire.PingSubject(p), rank: rank, deaths: make(chan uint64)}
-	d.newest.Store(&claimed{})
-	return d
+// start begins to ask.
+func (d *detector) start(now, settled time.Time) {
+	d.settled = settled
+	d.wait(now)
 }
 
-// run asks until ctx ends. Unless the owner was heard it holds nobody dead before
-// settled.
-func (d *detector) run(ctx context.Context, settled time.Time) {
-	var seen claimed
-	var since time.Time // when the owner did not answer first
-	silent := 0         // asks in vain, in a row
-	for d.wait(ctx, silent) {
-		if d.off.Load() {
-			silent, settled = 0, time.Time{}
-			continue
-		}
-		if newest := *d.newest.Load(); newest != seen {
-			seen, silent = newest, 0
-			if !pause(ctx, claimGrace) {
-				return
-			}
-		}
-		asked := time.Now()
-		err := d.ask(ctx)
-		switch {
-		case err == nil:
-			silent, settled = 0, time.Time{}
-			continue
-		case !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, context.DeadlineExceeded):
-			silent = 0 // the connection is down: that says nothing about the owner
-			continue
-		}
-		if silent++; silent == 1 {
-			since = asked
-		}
-		now := time.Now()
-		if silent < silences || now.Sub(since) < time.Duration(d.rank(seen.node))*rankWait || now.Before(settled) {
-			continue
-		}
-		silent = 0
-		select {
-		case d.deaths <- seen.epoch:
-		case <-ctx.Done():
-			return
-		}
-		if !pause(ctx, claimGrace) {
-			return
-		}
-	}
+// rest is called instead of due while this replica owns the partition, or must not.
+func (d *detector) rest(now time.Time) {
+	d.silent, d.settled, d.asked = 0, time.Time{}, time.Time{}
+	d.wait(now)
 }
 
-// wait pauses until it is time to ask again.
-func (d *detector) wait(ctx context.Context, silent int) bool {
-	interval := askInterval
-	if silent > 0 {
-		interval = askAgain
-	}
-	return pause(ctx, interval+rand.N(interval/2))
-}
-
-func (d *detector) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	_, err := d.nc.RequestWithContext(ctx, d.subject, nil)
-	return err
-}
-
-// pause waits for d and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
+// due asks who owns the partition, or gives up waiting for an answer. dead tells that
+// the owner of d.seen is to be replaced.
+func (d *detector) due(now time.Time, newest claimed, ask func(n uint64) error) (dead bool) {
+	switch {
+	case !d.asked.IsZero():
+		return d.unanswered(now)
+	case newest != d.seen:
+		d.seen, d.silent = newest, 0
+		d.at = now.Add(claimGrace)
 		return false
 	}
+	d.n++
+	if ask(d.n) != nil {
+		d.silent = 0 // the connection is down: that says nothing about the owner
+		d.wait(now)
+		return false
+	}
+	d.asked, d.at = now, now.Add(askTimeout)
+	return false
+}
+
+// pong takes the answer to the n-th ask: of the owner, or that there is none.
+func (d *detector) pong(now time.Time, n uint64, owner bool) (dead bool) {
+	switch {
+	case n != d.n || d.asked.IsZero():
+		return false
+	case !owner:
+		return d.unanswered(now)
+	}
+	d.silent, d.settled, d.asked = 0, time.Time{}, time.Time{}
+	d.wait(now)
+	return false
+}
+
+func (d *detector) unanswered(now time.Time) (dead bool) {
+	if d.silent++; d.silent == 1 {
+		d.since = d.asked
+	}
+	d.asked = time.Time{}
+	if d.silent < silences || now.Sub(d.since) < time.Duration(d.rank(d.seen.node))*rankWait || now.Before(d.settled) {
+		d.wait(now)
+		return false
+	}
+	d.silent = 0
+	d.wait(now.Add(claimGrace))
+	return true
+}
+
+// wait sets when it is time to ask again.
+func (d *detector) wait(now time.Time) {
+	interval := askInterval
+	if d.silent > 0 {
+		interval = askAgain
+	}
+	d.at = now.Add(interval + time.Duration(d.rand.Int64N(int64(interval/2))))
 }

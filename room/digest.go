@@ -22,7 +22,7 @@ type digests struct {
 	stated uint64  // of the newest digest in the log
 }
 
-// digest is computed in the background.
+// digest is computed in the background, unless the partition is to do it inline.
 type digest struct {
 	done chan struct{}
 	sum  [sha256.Size]byte // once done is closed
@@ -35,10 +35,16 @@ func (d *digests) note(p *Partition) {
 	d.wait() // one at a time
 	d.seq, d.newest = p.last.Seq, &digest{done: make(chan struct{})}
 	state, taken := p.freeze(), d.newest
-	go func() {
-		defer close(taken.done)
-		taken.sum = sha256.Sum256(state.encode())
-	}()
+	if p.cfg.Inline {
+		taken.take(state)
+	} else {
+		go taken.take(state)
+	}
+}
+
+func (d *digest) take(state *frozen) {
+	defer close(d.done)
+	d.sum = sha256.Sum256(state.encode())
 }
 
 // wait returns when no digest is being computed.

@@ -226,3 +226,15 @@ func (f *feed) record(subject string, rec Record, genuine bool) (Record, error) 
 	rec.Forged = !ok || !genuine
 	return rec, nil
 }
+
+// pause waits for d and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

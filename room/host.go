@@ -69,7 +69,7 @@ type Host struct {
 	directory *directory
 	members   *members
 	orders    atomic.Pointer[[][]string] // candidates of each partition, best first
-	replicas  []*replica
+	replicas  []*loop
 	started   time.Time
 	ready     chan struct{} // closed when every replica has caught up
 }
@@ -94,7 +94,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	h.members = newMembers(cfg.Node)
 	h.directory = newDirectory(js, cfg.Partitions, h.log)
 	for p := range cfg.Partitions {
-		h.replicas = append(h.replicas, newReplica(h, p))
+		h.replicas = append(h.replicas, newLoop(h, p))
 	}
 	return h, nil
 }
@@ -152,7 +152,7 @@ func (h *Host) Ready() <-chan struct{} { return h.ready }
 func (h *Host) Partitions() []wire.PartitionInfo {
 	infos := make([]wire.PartitionInfo, len(h.replicas))
 	for i, r := range h.replicas {
-		infos[i] = *r.status.Load()
+		infos[i] = r.Status()
 	}
 	return infos
 }

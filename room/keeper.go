@@ -139,13 +139,13 @@ func (k *keeper) flush(ctx context.Context) {
 
 // restore returns the partition of the newest snapshot that belongs to the log, or
 // the state before the first record.
-func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, f *feed) *Partition {
+func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) *Partition {
 	best := NewPartition(cfg)
 	for name, store := range map[string]SnapshotStore{"redis": k.hot, "checkpoint": k.cold} {
 		if store == nil {
 			continue
 		}
-		p, err := k.restoreFrom(ctx, cfg, f, store)
+		p, err := k.restoreFrom(ctx, cfg, log, store)
 		switch {
 		case err != nil:
 			k.log.Warn("snapshot not used", "store", name, "partition", cfg.ID, "err", err)
@@ -159,7 +159,7 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, f *feed) *Par
 	return best
 }
 
-func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, f *feed, store SnapshotStore) (*Partition, error) {
+func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, log Log, store SnapshotStore) (*Partition, error) {
 	sealed, err := store.GetSnapshot(ctx, cfg.ID)
 	if err != nil || sealed == nil {
 		return nil, err
@@ -172,7 +172,7 @@ func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, f *feed, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnfit, err)
 	}
-	if err := f.has(ctx, p.last); err != nil {
+	if err := has(log, p.last); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -181,8 +181,8 @@ func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, f *feed, 
 // has is errUnfit when the log does not have a record that was folded, any more or
 // ever. Whatever node answers for the record may be behind, so that the leader is asked
 // before the record is called lost.
-func (f *feed) has(ctx context.Context, folded Place) error {
-	rec, err := f.at(ctx, folded.Seq)
+func has(log Log, folded Place) error {
+	rec, err := log.At(folded.Seq)
 	switch {
 	case err != nil:
 		return err
@@ -191,12 +191,12 @@ func (f *feed) has(ctx context.Context, folded Place) error {
 	case rec != nil:
 		return nil
 	}
-	last, err := f.lastSeq(ctx)
+	last, err := log.Last()
 	switch {
 	case err != nil:
 		return err
 	case last < folded.Seq:
 		return fmt.Errorf("%w: the log ends with record %d, and it with record %d: the log lost its tail, or is another one", errUnfit, last, folded.Seq)
 	}
-	return fmt.Errorf("record %d of %s, the last of the snapshot, could not be read", folded.Seq, f.name)
+	return fmt.Errorf("record %d of the log, the last of the snapshot, could not be read", folded.Seq)
 }

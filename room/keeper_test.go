@@ -43,7 +43,7 @@ func TestSnapshotsThatDoNotFitAreNotUsed(t *testing.T) {
 		if err := store.PutSnapshot(t.Context(), 0, 0, sealed); err != nil {
 			t.Fatal(err)
 		}
-		return h.keeper.restoreFrom(t.Context(), cfg, f, store)
+		return h.keeper.restoreFrom(t.Context(), cfg, newNATSLog(t.Context(), f, 0), store)
 	}
 	for why, c := range map[string]struct {
 		sealed []byte

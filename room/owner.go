@@ -1,56 +1,57 @@
 package room
 
 import (
-	"context"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
-	"tickcast/bus"
-	"tickcast/room/game"
 	"tickcast/wire"
 )
-
-// claimTimeout bounds the write of a claim.
-const claimTimeout = time.Second
 
 // tryClaim claims the partition from the epoch that was seen dead. Claiming
 // against that epoch, not against the newest claim, keeps candidates from deposing
 // one another.
-func (r *replica) tryClaim(ctx context.Context, seen uint64) {
-	if r.speaking || r.halted != nil {
+func (r *Replica) tryClaim(seen uint64) {
+	if r.speaking || r.claiming || r.halted != nil {
 		return
 	}
-	claimCtx, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
-	ack, err := r.js.Publish(claimCtx, wire.ClaimSubject(r.id),
-		game.Encode(wire.Claim{Node: r.host.cfg.Node, Binary: r.host.cfg.Version, Replaces: seen}),
-		jetstream.WithExpectLastSequenceForSubject(r.part.lastOnClaimSubject(seen), wire.ClaimSubject(r.id)), jetstream.WithRetryAttempts(0))
-	if err != nil {
-		r.metrics.claims.WithLabelValues("refused").Inc()
-		r.log.Debug("claim refused", "seen", seen, "err", err)
-		return
-	}
-	r.claim = ack.Sequence
-	r.detector.off.Store(true)
-	r.catchUp(ctx, ack.Sequence)
+	r.claiming = true
+	r.stream.Claim(wire.Claim{Node: r.cfg.Node, Binary: r.cfg.Version, Replaces: seen}, r.part.lastOnClaimSubject(seen))
 }
 
-// claimed is called behind each folded claim.
-func (r *replica) claimed(ctx context.Context) {
+// Claimed is what became of a claim: its sequence, or an error.
+func (r *Replica) Claimed(seq uint64, err error) {
+	r.claiming = false
 	switch {
+	case err != nil:
+		r.metrics.claims.WithLabelValues("refused").Inc()
+		r.log.Debug("claim refused", "err", err)
+		return
+	case r.halted != nil:
+		return
+	}
+	r.claim = seq
+	if r.part.Last().Seq < seq {
+		r.catchUp(seq)
+	} else {
+		r.claimFolded()
+	}
+}
+
+// claimFolded is called behind each folded claim, and behind the acknowledgement of
+// one of ours that was folded already.
+func (r *Replica) claimFolded() {
+	switch {
+	case r.claim == 0:
 	case r.part.Epoch() == r.claim:
-		r.speak(ctx)
-	case r.speaking:
+		r.speak()
+	case r.part.Epoch() > r.claim:
 		r.log.Info("superseded", "epoch", r.claim, "by", r.part.owner)
 		r.fallSilent("superseded")
 	}
 }
 
 // speak begins to own the partition.
-func (r *replica) speak(ctx context.Context) {
-	if err := r.listen(); err != nil {
+func (r *Replica) speak() {
+	if err := r.voice.Listen(r.claim); err != nil {
 		r.log.Warn("cannot own the partition", "err", err)
 		r.fallSilent("refused")
 		return
@@ -62,52 +63,27 @@ func (r *replica) speak(ctx context.Context) {
 	r.log.Info("owns the partition", "epoch", r.claim, "rooms", r.part.Rooms())
 	r.appender.start(r.claim)
 	r.speaker.introduce(r.part)
-	r.fulfil(ctx, r.part.roomIDs())
+	r.fulfil(r.part.roomIDs())
 	r.report()
-}
-
-// listen answers who owns the partition and what its state is.
-func (r *replica) listen() error {
-	pong := game.Encode(wire.OwnerPong{Node: r.host.cfg.Node, Epoch: r.claim})
-	ping, err := r.host.cfg.Conn.Subscribe(wire.PingSubject(r.id), func(m *nats.Msg) {
-		if time.Now().UnixNano()-r.turn.Load() < int64(hungAfter) {
-			_ = bus.Respond(m, pong)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	r.subs = append(r.subs, ping)
-	ask, err := r.host.cfg.Conn.ChanSubscribe(wire.AskSubject(r.id), r.asks)
-	if err != nil {
-		return err
-	}
-	r.subs = append(r.subs, ask)
-	return nil
 }
 
 // fallSilent ends the ownership on this side. In the log it ends with the next
 // claim.
-func (r *replica) fallSilent(why string) {
-	for _, s := range r.subs {
-		_ = s.Unsubscribe()
-	}
-	r.subs = nil
-	r.host.directory.withdraw(r.id)
+func (r *Replica) fallSilent(why string) {
+	r.voice.Mute()
 	r.speaker.drop()
 	if r.speaking {
 		r.metrics.claims.WithLabelValues(why).Inc()
 		r.metrics.owned.Dec()
 	}
 	r.speaking, r.claim = false, 0
-	r.detector.off.Store(r.halted != nil)
 }
 
 // yield hands the partition over when a better candidate has been there for a
 // while: it falls silent, and the candidate notices.
-func (r *replica) yield(now time.Time) {
+func (r *Replica) yield(now time.Time) {
 	switch {
-	case r.host.rank(r.id, "") == 0:
+	case r.cfg.Rank("") == 0:
 		r.betterAt = time.Time{}
 	case r.betterAt.IsZero():
 		r.betterAt = now
@@ -118,16 +94,16 @@ func (r *replica) yield(now time.Time) {
 	}
 }
 
-// leave ends the replica: an owner saves its state and falls silent, so that the
+// Leave is the last event: an owner saves its state and falls silent, so that the
 // next one starts from here.
-func (r *replica) leave() {
+func (r *Replica) Leave() {
 	if r.speaking {
-		r.snapshot(time.Now(), true)
-		r.speaker.flush(r.part, time.Now())
-		_ = r.host.cfg.Conn.FlushTimeout(time.Second)
+		now := r.cfg.Now()
+		r.snapshot(now, true)
+		r.speaker.flush(r.part, now)
+		r.voice.Flush()
 	}
 	r.fallSilent("released")
-	r.appender.drain()
 	r.part.digests.wait()
 	r.report()
 }

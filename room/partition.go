@@ -18,6 +18,9 @@ type PartitionConfig struct {
 	Created int64       // creation of the stream, Unix ns: names the log
 	Kinds   []game.Kind // the games that rooms can be of
 	Cashier game.Kind   // the game of the room wire.CashierRoom
+	// Inline takes digests in the goroutine that folds, so that a simulation does the
+	// same each time.
+	Inline bool
 }
 
 // Partition is the state of all rooms of a partition as a pure fold of its log.
@@ -107,7 +110,8 @@ func (p *Partition) uninformed(rooms []string) string {
 	return ""
 }
 
-func (p *Partition) roomIDs() []string { return slices.Collect(maps.Keys(p.rooms)) }
+// roomIDs are the rooms, the cashier too, in order.
+func (p *Partition) roomIDs() []string { return slices.Sorted(maps.Keys(p.rooms)) }
 
 // Due is the game time at which the owner should carry the clock past by a tick
 // record, game.Never if nothing is due. It may depend on secrets.

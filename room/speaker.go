@@ -1,19 +1,17 @@
 package room
 
 import (
+	"slices"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/room/game"
 	"tickcast/wire"
 )
 
 // A booking without a result is sent again after resendFirst, then after twice as
-// long each time, up to resendMost. Its Msg-Id lets the ledger's queue drop early
-// repetitions; later ones stand in the queue beside the first, so they are few. Its
-// ID makes the ledger book it once in any case.
+// long each time, up to resendMost. The ledger's queue drops early repetitions; later
+// ones stand in the queue beside the first, so they are few. Its ID makes the ledger
+// book it once in any case.
 const (
 	resendFirst = time.Second
 	resendMost  = 5 * time.Minute
@@ -27,23 +25,20 @@ const (
 	bookBatch = 64
 )
 
-// speaker says what the owner says, over core NATS: its messages may be lost, and
-// whoever misses one asks. What must not be lost is in the state and said again.
+// speaker says what the owner says: its messages may be lost, and whoever misses one
+// asks. What must not be lost is in the state and said again.
 //
 // What everybody is told goes out at once. Answers and what single players are told
 // wait for flush, so that the records that are folded in one turn of the loop take one
 // message to each gateway; bookings follow in batches.
 type speaker struct {
-	nc        *nats.Conn
-	p         int
-	directory *directory
-	buf       []byte
-	answers   int // in byNode
-	byNode    map[string][]wire.RoutedAnswer
-	private   []Message
-	queue     []string // IDs of the bookings that are to go out, each in sent
-	sent      map[string]*resend
-	more      chan struct{} // capacity 1: flush has left some of queue
+	voice   Voice
+	buf     []byte
+	answers int // in byNode
+	byNode  map[string][]wire.RoutedAnswer
+	private []Message
+	queue   []string // IDs of the bookings that are to go out, each in sent
+	sent    map[string]*resend
 }
 
 // resend is an outstanding booking.
@@ -53,14 +48,11 @@ type resend struct {
 	wait   time.Duration
 }
 
-func newSpeaker(nc *nats.Conn, p int, d *directory) *speaker {
-	return &speaker{
-		nc: nc, p: p, directory: d, byNode: map[string][]wire.RoutedAnswer{}, sent: map[string]*resend{}, more: make(chan struct{}, 1),
-	}
+func newSpeaker(v Voice) *speaker {
+	return &speaker{voice: v, byNode: map[string][]wire.RoutedAnswer{}, sent: map[string]*resend{}}
 }
 
 // say publishes what everybody is told in an output and keeps the rest for flush.
-// Errors are those of a closed connection, which the replica meets elsewhere.
 func (s *speaker) say(o *Output) {
 	for _, m := range o.Messages {
 		if m.Class == wire.OutPrivate {
@@ -75,15 +67,18 @@ func (s *speaker) say(o *Output) {
 	for i := range o.Bookings {
 		s.enqueue(o.Bookings[i].ID)
 	}
-	s.directory.put(o.Directory, o.Sanctions)
+	if len(o.Directory)+len(o.Sanctions) > 0 {
+		s.voice.List(o.Directory, o.Sanctions)
+	}
 	if s.answers += len(o.Answers); s.answers >= gatherAnswers {
 		s.flushAnswers()
 	}
 }
 
 // flush publishes the answers and private messages that were kept, and a batch of the
-// bookings.
-func (s *speaker) flush(p *Partition, now time.Time) {
+// bookings. more tells that bookings are left: between their batches the owner does
+// what else there is to do.
+func (s *speaker) flush(p *Partition, now time.Time) (more bool) {
 	s.flushAnswers()
 	for _, m := range s.private {
 		s.message(m)
@@ -94,19 +89,15 @@ func (s *speaker) flush(p *Partition, now time.Time) {
 	for _, id := range s.queue[:n] {
 		s.book(p, id, now)
 	}
-	if s.queue = s.queue[n:]; len(s.queue) > 0 {
-		select {
-		case s.more <- struct{}{}:
-		default:
-		}
-	}
+	s.queue = s.queue[n:]
+	return len(s.queue) > 0
 }
 
 func (s *speaker) flushAnswers() {
 	for node, answers := range s.byNode {
 		for rest := answers; len(rest) > 0; {
 			n, bytes := fitting(rest, answerBytes)
-			_ = s.nc.Publish(wire.AnswerSubject(node), wire.AppendAnswers(make([]byte, 0, bytes), rest[:n]))
+			s.voice.Answer(node, wire.AppendAnswers(make([]byte, 0, bytes), rest[:n]))
 			rest = rest[n:]
 		}
 		delete(s.byNode, node)
@@ -122,7 +113,7 @@ func answerBytes(a wire.RoutedAnswer) int {
 
 func (s *speaker) message(m Message) {
 	s.buf = wire.AppendOut(s.buf[:0], m.Header, m.Body)
-	_ = s.nc.Publish(wire.OutClassSubject(s.p, m.Room, m.Class), s.buf)
+	s.voice.Say(m.Room, m.Class, s.buf)
 }
 
 func (s *speaker) enqueue(id string) {
@@ -144,11 +135,8 @@ func (s *speaker) book(p *Partition, id string, now time.Time) {
 		delete(s.sent, id)
 		return
 	}
-	m := nats.NewMsg(wire.LedgerSubject(s.p))
-	m.Header.Set(jetstream.MsgIDHeader, id)
-	m.Data = game.Encode(p.pending.byNum[n])
 	r := s.sent[id]
-	if s.nc.PublishMsg(m) == nil { // otherwise the connection is down: soon again
+	if s.voice.Book(id, game.Encode(p.pending.byNum[n])) == nil { // otherwise the connection is down: soon again
 		r.wait = min(2*r.wait, resendMost)
 	}
 	r.queued, r.at = false, now.Add(r.wait)
@@ -156,14 +144,19 @@ func (s *speaker) book(p *Partition, id string, now time.Time) {
 
 // repeat queues the outstanding bookings that are due again.
 func (s *speaker) repeat(p *Partition, now time.Time) {
+	var due []string
 	for id, r := range s.sent {
 		switch _, outstanding := p.pending.byID[id]; {
 		case r.queued:
 		case !outstanding:
 			delete(s.sent, id)
 		case now.After(r.at):
-			s.enqueue(id)
+			due = append(due, id)
 		}
+	}
+	slices.Sort(due)
+	for _, id := range due {
+		s.enqueue(id)
 	}
 }
 
@@ -178,7 +171,8 @@ func (s *speaker) drop() {
 func (s *speaker) introduce(p *Partition) {
 	var infos []wire.RoomInfo
 	var sanctions []wire.Sanction
-	for _, r := range p.rooms {
+	for _, id := range p.roomIDs() {
+		r := p.rooms[id]
 		for _, u := range r.ring.records {
 			s.message(Message{
 				Room: r.id, Class: wire.OutUpdate, Body: u.Message,
@@ -192,7 +186,7 @@ func (s *speaker) introduce(p *Partition) {
 			sanctions = append(sanctions, k.Sanctions()...)
 		}
 	}
-	s.directory.introduce(s.p, time.Unix(0, p.last.Time), infos, sanctions)
+	s.voice.Introduce(time.Unix(0, p.last.Time), infos, sanctions)
 	for _, b := range p.pending.list() {
 		s.enqueue(b.ID)
 	}

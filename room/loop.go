@@ -1,0 +1,141 @@
+package room
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"tickcast/bus"
+)
+
+const (
+	// sweepInterval is how often a replica looks after what nothing else wakes it for.
+	sweepInterval = 250 * time.Millisecond
+	// foldBatch is how many records one turn of the loop folds at most: a fraction of a
+	// millisecond's worth.
+	foldBatch = 64
+)
+
+// loop is a Replica in JetStream: the goroutine that hands it its events.
+type loop struct {
+	*Replica
+	host  *Host
+	voice *natsVoice
+
+	// Owned by run.
+	feed *feed
+	log  *natsLog
+}
+
+func newLoop(h *Host, id int) *loop {
+	return &loop{host: h, voice: newNATSVoice(h.cfg.Conn, id, h.cfg.Node, h.directory), Replica: NewReplica(ReplicaConfig{
+		Partition: PartitionConfig{ID: id, Kinds: h.cfg.Kinds, Cashier: h.cfg.Cashier},
+		Node:      h.cfg.Node, Version: h.cfg.Version, Alone: h.cfg.Alone,
+		Rank: func(dead string) int { return h.rank(id, dead) },
+		Now:  time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Log: h.log, keeper: h.keeper, metrics: h.metrics,
+	})}
+}
+
+// run catches up with the log, then follows it, and owns the partition whenever
+// it won a claim. It returns when ctx ends.
+//
+// opened gets one value when the replica has caught up.
+func (l *loop) run(ctx context.Context, opened chan<- error) error {
+	err := l.open(ctx)
+	opened <- err
+	if err != nil {
+		return fmt.Errorf("open partition %d: %w", l.cfg.Partition.ID, err)
+	}
+	defer l.feed.close()
+	defer l.voice.close()
+	l.follow(ctx)
+	return nil
+}
+
+func (l *loop) open(ctx context.Context) (err error) {
+	p := l.cfg.Partition.ID
+	if l.feed, err = openFeed(ctx, l.host.cfg.Conn, l.host.js, p); err != nil {
+		return err
+	}
+	if err = l.voice.open(); err != nil {
+		l.feed.close()
+		return err
+	}
+	l.log = newNATSLog(ctx, l.feed, p)
+	if err = l.Open(ctx, l.log, l.voice); err != nil {
+		l.feed.close()
+		l.voice.close()
+	}
+	return err
+}
+
+func (l *loop) follow(ctx context.Context) {
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
+	sweep := time.NewTicker(sweepInterval)
+	defer sweep.Stop()
+	for {
+		l.voice.turn.Store(time.Now().UnixNano())
+		due.Reset(l.Turn())
+		select {
+		case <-ctx.Done():
+			l.Leave()
+			l.log.wait()
+			return
+		case m := <-l.feed.live:
+			l.take(m)
+		case <-due.C:
+			l.due()
+		case a := <-l.log.appended:
+			l.Settled(a.rec, a.seq, a.err)
+		case a := <-l.log.claims:
+			l.Claimed(a.seq, a.err)
+		case m := <-l.voice.asks:
+			l.ask(m)
+		case m := <-l.voice.pongs:
+			l.Pong(l.voice.parsePong(m))
+		case <-sweep.C:
+			l.Sweep()
+		}
+	}
+}
+
+// take folds a live record and those that wait behind it, as many as one turn of
+// the loop may take: what else it has to do waits for them.
+func (l *loop) take(m *nats.Msg) {
+	l.record(m)
+	for range min(len(l.feed.live), foldBatch-1) {
+		l.record(<-l.feed.live)
+	}
+}
+
+func (l *loop) record(m *nats.Msg) {
+	rec, err := l.feed.handedOut(m.Header, m.Data)
+	if err != nil {
+		l.metrics.feedDrops.Inc()
+		return
+	}
+	l.Record(rec)
+}
+
+// due hands over that the time has come, behind the answers that came in time: a turn
+// may have taken long.
+func (l *loop) due() {
+	for range len(l.voice.pongs) {
+		l.Pong(l.voice.parsePong(<-l.voice.pongs))
+	}
+	l.Wake()
+}
+
+func (l *loop) ask(m *nats.Msg) {
+	if m.Reply == "" {
+		return
+	}
+	if reply := l.Ask(m.Data); reply != nil {
+		_ = bus.Respond(m, reply)
+	}
+}

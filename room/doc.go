@@ -1,13 +1,14 @@
 // Package room is the authority: it folds the logs of partitions into decisions
 // and speaks for the rooms in them.
 //
-// Nouns: a Partition is the pure fold of one JetStream stream; a Replica is the
-// goroutine that feeds a Partition from the live log; the Replica whose claim is
-// the newest is the owner and the only one that speaks; a Host is the set of
-// Replicas of a process, with the failure detector that lets them claim.
+// Nouns: a Partition is the pure fold of one log; a Replica is the state machine that
+// feeds it records, notices the death of the owner and claims; the Replica whose claim
+// is the newest is the owner and the only one that speaks; a Log is where it reads and
+// writes, a Voice how it is heard; a Host runs the Replicas of a process on JetStream
+// and core NATS, each in a loop.
 //
-// Ownership: a Partition belongs to its Replica's goroutine. Everything else that
-// a Replica talks to (detector, appender, store) meets it through channels.
+// Ownership: a Replica, and all that is in it, belongs to the goroutine of its loop.
+// What others do for it (writes, snapshots) ends in an event that the loop hands over.
 //
 // Guarantees: two Replicas that folded the same records have the same state and
 // say the same bytes; an owner whose claim is not the newest writes nothing to the

@@ -198,7 +198,13 @@ func TestValidate(t *testing.T) {
 		{"bad proxy", ProcessServe, []string{"--trusted-proxies=10.0.0.0/40"}, []string{"trusted-proxies: "}},
 		{"operator as the gateway", ProcessGateway, []string{"--nats-url=nats://gateway:pw@n", "--redis-url=redis://r"}, []string{"operator-nats-url"}},
 		{"operator by itself", ProcessGateway, []string{"--nats-url=nats://gateway:pw@n", "--operator-nats-url=nats://operator:pw@n", "--redis-url=redis://r"}, nil},
-		{"redis of another kind", ProcessServe, []string{"--redis-url=http://:hunter2@x"}, []string{"redis-url is not"}},
+		{"redis of another kind", ProcessServe, []string{"--redis-url=http://:hunter2@x"}, []string{"redis-url: redis URL: redis: invalid URL scheme"}},
+		{"redis port", ProcessServe, []string{"--redis-url=redis://:hunter2@x:port"}, []string{"redis-url: redis URL: invalid port"}},
+		{"sentinels", ProcessServe, []string{"--redis-url=redis://:hunter2@a:26379/0?master_name=m&addr=b:26379&password=hunter2"}, nil},
+		{"sentinels of nobody", ProcessServe, []string{"--redis-url=redis://a?master_name=&password=hunter2"}, []string{"redis-url: redis URL: master_name is empty"}},
+		{"sentinels without a master", ProcessServe, []string{"--redis-url=redis://a?addr=b:26379"}, []string{"redis-url: redis URL: redis: unexpected option: addr"}},
+		{"sentinel without a port", ProcessServe, []string{"--redis-url=redis://a?master_name=m&addr=b"}, []string{"redis-url: redis URL: redis: unable to parse addr"}},
+		{"replicas of sentinels", ProcessServe, []string{"--redis-url=redis://a?master_name=m&route_randomly=true"}, []string{"only the master is asked"}},
 	} {
 		err := source{args: c.args}.mustLoad(t).validate(c.process)
 		if len(c.want) == 0 && err != nil {
@@ -316,7 +322,7 @@ func TestCheckConfigPrintsNoSecret(t *testing.T) {
 	t.Setenv("TICKCAST_NATS_GATEWAY_PASSWORD", secret)
 	var out bytes.Buffer
 	t.Setenv("TICKCAST_NATS_OPERATOR_PASSWORD", secret)
-	args := []string{"checkconfig", "--process=gateway", "--nats-url=nats://u:hunter2@n", "--operator-nats-url=nats://u:hunter2@n", "--redis-url=redis://:hunter2@r"}
+	args := []string{"checkconfig", "--process=gateway", "--nats-url=nats://u:hunter2@n", "--operator-nats-url=nats://u:hunter2@n", "--redis-url=redis://:hunter2@r?master_name=m&password=hunter2"}
 	if code := Main(t.Context(), args, &out, &out); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}

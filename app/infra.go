@@ -153,7 +153,11 @@ func (c *Config) natsURL(r bus.Role) string {
 func redactURL(list string) string {
 	parts := strings.Split(list, ",")
 	for i, s := range parts {
-		if u, err := url.Parse(s); err == nil && u.User != nil {
+		if u, err := url.Parse(s); err == nil {
+			if q := u.Query(); q.Has("password") {
+				q.Set("password", "xxxxx")
+				u.RawQuery = q.Encode()
+			}
 			parts[i] = u.Redacted()
 		} else if err != nil && strings.Contains(s, "@") {
 			parts[i] = "(malformed)"

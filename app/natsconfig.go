@@ -51,6 +51,7 @@ have here.`,
 	f.BoolVar(&o.SyncAlways, "sync-always", false, "synchronise before each answer; for three replicas")
 	f.StringVar(&o.ClusterName, "cluster", "", "cluster name; empty: no cluster")
 	f.StringVar(&o.ClusterAddr, "cluster-listen", "0.0.0.0:6222", "address for the other nodes of the cluster")
-	f.StringSliceVar(&o.Routes, "routes", nil, "nats-route:// addresses of the other nodes")
+	f.StringSliceVar(&o.Routes, "routes", nil, "nats://user:password@host:port of the other nodes, with the same user and password at all")
+	f.BoolVar(&o.NoAdvertise, "no-advertise", false, "do not tell clients the addresses of the other nodes")
 	return c
 }

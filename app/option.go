@@ -45,7 +45,7 @@ func options() []option {
 
 		{name: "nats-url", field: func(c *Config) any { return &c.NATSURL }, help: "NATS servers, comma-separated; empty: embedded (serve only)"},
 		{name: "operator-nats-url", field: func(c *Config) any { return &c.OperatorNATSURL }, help: "NATS servers with the operator's user; empty: nats-url"},
-		{name: "redis-url", field: func(c *Config) any { return &c.RedisURL }, help: "redis:// or rediss:// address; empty: embedded (serve only)"},
+		{name: "redis-url", field: func(c *Config) any { return &c.RedisURL }, help: "redis:// or rediss:// address, of Sentinels with ?master_name=NAME&addr=HOST:PORT…; empty: embedded (serve only)"},
 		{name: "database-url", field: func(c *Config) any { return &c.DatabaseURL }, help: "postgres:// address or path of an SQLite file; empty: SQLite in the data directory (serve only)"},
 		{name: "wallet-url", field: func(c *Config) any { return &c.WalletURL }, help: "address of the operator's own wallet, which then has the players' money; empty: the ledger has it"},
 		{name: "sync-interval", field: func(c *Config) any { return &c.SyncInterval }, value: "100ms", help: "how often the embedded log is synchronised to the disk"},

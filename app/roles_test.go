@@ -45,7 +45,7 @@ func startDeploymentOf(t testing.TB, rooms, partitions int) *deployment {
 		passwords[r] = natsPassword(r)
 		d.secrets = append(d.secrets, bus.PasswordVariable(r)+"="+passwords[r])
 	}
-	config := strings.Replace(bus.ServerConfig(passwords, bus.ServerOptions{}), `store_dir: "/data"`, "", 1)
+	config := bus.ServerConfig(passwords, bus.ServerOptions{})
 	d.redis = testsvc.Redis(t)
 	d.nats, d.database = testsvc.StartNATS(t, config), testsvc.Postgres(t)
 	d.services = []string{"--nats-url", d.nats.URL, "--redis-url", d.redis}

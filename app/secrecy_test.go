@@ -122,7 +122,7 @@ func startFlight(t *testing.T) *secretFlight {
 		passwords[r] = "password of " + string(r)
 		d.secrets = append(d.secrets, bus.PasswordVariable(r)+"="+passwords[r])
 	}
-	config := strings.Replace(bus.ServerConfig(passwords, bus.ServerOptions{}), `store_dir: "/data"`, "", 1)
+	config := bus.ServerConfig(passwords, bus.ServerOptions{})
 	nats, redis, sql := testsvc.StartNATS(t, config).URL, testsvc.Redis(t), testsvc.Postgres(t)
 	d.services = []string{
 		"--nats-url", f.heard.tap(t, channelNATS, nats), "--redis-url", f.heard.tap(t, channelRedis, redis), "--log-level", "debug",

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"tickcast/bus"
+	"tickcast/cache"
 	"tickcast/wire"
 )
 
@@ -92,8 +93,8 @@ func (c *Config) validateServices(p Process) error {
 		}
 	}
 	if c.RedisURL != "" {
-		if u, err := url.Parse(c.RedisURL); err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
-			errs = append(errs, errors.New("redis-url is not a redis://, rediss:// or unix:// address"))
+		if err := cache.CheckURL(c.RedisURL); err != nil {
+			errs = append(errs, fmt.Errorf("redis-url: %w", err))
 		}
 	}
 	return errors.Join(errs...)

@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/service"
+	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
 	"tickcast/wire"
 )
@@ -66,7 +68,6 @@ func startProcess(t *testing.T) *deployment {
 	}
 	t.Setenv(bus.PasswordVariable(bus.RoleLedger), `"5k-from-the-environment"`)
 	config := bus.ServerConfig(passwords, bus.ServerOptions{Name: "n1"})
-	config = strings.Replace(config, `store_dir: "/data"`, "", 1) // testsvc gives it its own
 	addr := strings.TrimPrefix(testsvc.StartNATS(t, config).URL, "nats://")
 	passwords[bus.RoleLedger] = "5k-from-the-environment"
 	return &deployment{connect: func(r bus.Role) *nats.Conn {
@@ -521,4 +522,27 @@ func TestAuditorReadsLogsOnly(t *testing.T) {
 	if err := names.Err(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNodesProveThemselves: three nodes with rendered configurations are a cluster, of
+// which one with another password for the routes is no part.
+func TestNodesProveThemselves(t *testing.T) {
+	passwords := map[bus.Role]string{}
+	for _, r := range bus.Roles() {
+		passwords[r] = string(r) + "-password"
+	}
+	var last service.NATSNode
+	testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
+		last = n
+		return bus.ServerConfig(passwords, bus.ServerOptions{
+			Name: n.Name, Monitor: n.Monitor, ClusterName: "c", ClusterAddr: n.Routes, Routes: n.Others, NoAdvertise: true,
+		})
+	})
+	routes := []string{strings.Replace(last.Others[0], "node:", "node:not-the-", 1)}
+	stranger := testsvc.StartNATS(t, bus.ServerConfig(passwords, bus.ServerOptions{
+		Name: "stranger", ClusterName: "c", ClusterAddr: service.Address(testsvc.FreePort(t)), Routes: routes,
+	}))
+	testkit.Eventually(t, "the stranger is refused", testTimeout, func() bool {
+		return strings.Contains(stranger.Log(), "Authorization Violation")
+	})
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,12 +14,13 @@ type ServerOptions struct {
 	Name         string        // server name; required in a cluster, each node its own
 	Listen       string        // host:port for clients; empty means 0.0.0.0:4222
 	Monitor      string        // host:port of the monitoring page; empty means none
-	StoreDir     string        // where JetStream keeps its files; empty means /data
+	StoreDir     string        // where JetStream keeps its files; empty leaves it to the server's command line
 	SyncInterval time.Duration // 0 means DefaultSyncInterval
 	SyncAlways   bool          // synchronise before each answer; sensible with three replicas only
 	ClusterName  string        // empty means no cluster
-	ClusterAddr  string        // host:port for the other nodes
-	Routes       []string      // nats://host:port of the other nodes
+	ClusterAddr  string        // host:port for the other nodes; empty means 0.0.0.0:6222
+	Routes       []string      // nats://user:password@host:port of the other nodes; who connects must know the first one's password
+	NoAdvertise  bool          // do not tell clients the addresses of the other nodes
 }
 
 // PasswordVariable is the environment variable from which a rendered
@@ -42,11 +44,12 @@ func ServerConfig(passwords map[Role]string, o ServerOptions) string {
 		fmt.Fprintf(&b, "http: %s\n", quote(o.Monitor))
 	}
 	b.WriteString("\njetstream {\n")
-	fmt.Fprintf(&b, "  store_dir: %s\n", quote(orDefault(o.StoreDir, "/data")))
+	if o.StoreDir != "" {
+		fmt.Fprintf(&b, "  store_dir: %s\n", quote(o.StoreDir))
+	}
 	fmt.Fprintf(&b, "  sync_interval: %s\n}\n", syncInterval(o))
 	if o.ClusterName != "" {
-		fmt.Fprintf(&b, "\ncluster {\n  name: %s\n  listen: %s\n  routes: %s\n}\n",
-			quote(o.ClusterName), quote(orDefault(o.ClusterAddr, "0.0.0.0:6222")), quoteList(o.Routes))
+		writeCluster(&b, o)
 	}
 	b.WriteString("\nauthorization {\n  users: [\n")
 	for _, r := range Roles() {
@@ -54,6 +57,31 @@ func ServerConfig(passwords map[Role]string, o ServerOptions) string {
 	}
 	b.WriteString("  ]\n}\n")
 	return b.String()
+}
+
+func writeCluster(b *strings.Builder, o ServerOptions) {
+	fmt.Fprintf(b, "\ncluster {\n  name: %s\n  listen: %s\n  routes: %s\n",
+		quote(o.ClusterName), quote(orDefault(o.ClusterAddr, "0.0.0.0:6222")), quoteList(o.Routes))
+	if o.NoAdvertise {
+		b.WriteString("  no_advertise: true\n")
+	}
+	if user := routeUser(o.Routes); user != nil {
+		password, _ := user.Password()
+		fmt.Fprintf(b, "  authorization: { user: %s, password: %s }\n", quote(user.Username()), quote(password))
+	}
+	b.WriteString("}\n")
+}
+
+// routeUser is who nodes connect to one another as, nil for nobody in particular.
+func routeUser(routes []string) *url.Userinfo {
+	if len(routes) == 0 {
+		return nil
+	}
+	u, err := parseURL(routes[0])
+	if err != nil {
+		return nil // the server says what is wrong with it
+	}
+	return u.User
 }
 
 func writeUser(b *strings.Builder, r Role, password string) {

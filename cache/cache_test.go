@@ -1,17 +1,22 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"tickcast/cache"
+	"tickcast/internal/service"
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
 	"tickcast/wire"
@@ -262,4 +267,132 @@ func TestEmbeddedAsksForThePassword(t *testing.T) {
 	if _, err := cache.Open("http://x"); err == nil {
 		t.Fatal("a URL of another kind was accepted")
 	}
+}
+
+// TestFailover kills the master: after a while the client writes to the one that took
+// its place and has what was written before.
+func TestFailover(t *testing.T) {
+	r := testsvc.StartSentinelRedis(t)
+	c, err := cache.Open(r.URL())
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	ctx := t.Context()
+	must(t, c.PutBalance(ctx, "p", 1, 1))
+	testkit.Eventually(t, "the replica has it", deadline, func() bool {
+		replica, err := cache.Open(r.Nodes[1].URL())
+		must(t, err)
+		defer func() { _ = replica.Close() }()
+		b, err := replica.Balance(ctx, "p")
+		return err == nil && b.Amount == 1
+	})
+	r.Nodes[0].Kill()
+	testkit.Eventually(t, "the other one answers", deadline, func() bool {
+		b, err := c.Balance(ctx, "p")
+		return err == nil && b.Amount == 1
+	})
+	testkit.Eventually(t, "the other one takes writes", deadline, func() bool { return c.PutBalance(ctx, "p", 2, 2) == nil })
+	must(t, c.PutBalance(ctx, "p", 1, 1))
+	if b, err := c.Balance(ctx, "p"); err != nil || b.Amount != 2 {
+		t.Fatalf("balance after the failover: %+v, %v", b, err)
+	}
+}
+
+// TestALostReplyDoesNothingTwice cuts connections when a request has reached Redis and
+// the answer has not left: the library sends nothing again, whatever the URL says, and
+// who repeats the call changes nothing.
+func TestALostReplyDoesNothingTwice(t *testing.T) {
+	s := testsvc.StartRedis(t)
+	direct, err := cache.Open(s.URL)
+	must(t, err)
+	t.Cleanup(func() { _ = direct.Close() })
+	ctx := t.Context()
+	must(t, direct.PutBalance(ctx, "p", 1, 1)) // Redis knows the script from now on
+	must(t, direct.SetMarker(ctx, "m", "before"))
+
+	lossy := lossyProxy(t, service.Address(s.Port))
+	c, err := cache.Open("redis://" + lossy + "?max_retries=5")
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	for i, write := range []func() error{
+		func() error { return c.PutBalance(ctx, "p", 2, 2) },
+		func() error { return c.SetMarker(ctx, "m", "after") },
+	} {
+		before := requests(t, s)
+		if write() == nil {
+			t.Fatalf("write %d succeeded without an answer", i)
+		}
+		if n := requests(t, s) - before; n != 1 {
+			t.Errorf("write %d reached Redis %d times", i, n)
+		}
+	}
+	must(t, direct.PutBalance(ctx, "p", 2, 2)) // who repeats does not know that it was done
+	must(t, direct.PutBalance(ctx, "p", 1, 1))
+	if b, err := direct.Balance(ctx, "p"); err != nil || b != (cache.Balance{Player: "p", Amount: 2, Version: 2}) {
+		t.Errorf("balance: %+v, %v", b, err)
+	}
+	if m, err := direct.Marker(ctx, "m"); err != nil || m != "after" {
+		t.Errorf("marker: %q, %v", m, err)
+	}
+}
+
+// lossyProxy passes what comes on to an address, and closes the connection when there
+// is something to answer but greetings.
+func lossyProxy(t *testing.T, to string) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	serve := func(client net.Conn) {
+		defer func() { _ = client.Close() }()
+		server, err := net.Dial("tcp", to)
+		if err != nil {
+			return
+		}
+		defer func() { _ = server.Close() }()
+		request, answer := make([]byte, 64<<10), make([]byte, 64<<10)
+		for {
+			n, err := client.Read(request)
+			if err != nil {
+				return
+			}
+			greeting := bytes.Contains(request[:n], []byte("hello"))
+			if _, err := server.Write(request[:n]); err != nil {
+				return
+			}
+			if n, err = server.Read(answer); err != nil || !greeting {
+				return
+			}
+			if _, err := client.Write(answer[:n]); err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(client)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// requests counts the writes that Redis was asked for.
+func requests(t *testing.T, s *testsvc.Service) (n int) {
+	t.Helper()
+	c, err := net.Dial("tcp", service.Address(s.Port))
+	must(t, err)
+	defer func() { _ = c.Close() }()
+	_, err = fmt.Fprint(c, "INFO commandstats\r\nQUIT\r\n")
+	must(t, err)
+	text, err := io.ReadAll(c)
+	must(t, err)
+	for _, m := range regexp.MustCompile(`cmdstat_(?:evalsha|set):calls=(\d+)`).FindAllSubmatch(text, -1) {
+		calls, err := strconv.Atoi(string(m[1]))
+		must(t, err)
+		n += calls
+	}
+	return n
 }

@@ -5,47 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-const (
-	// Nobody waits for a cache longer than it takes to do without it.
-	dialTimeout = 500 * time.Millisecond
-	ioTimeout   = time.Second
-	// prefix keeps the keys apart from those of others in the same database.
-	prefix = "tc:"
-)
+// prefix keeps the keys apart from those of others in the same database.
+const prefix = "tc:"
 
 // ErrNotFound is returned for what is not in the cache: it expired, was flushed,
 // or was never there.
 var ErrNotFound = errors.New("cache: not found")
 
-// Client speaks to one Redis. It is safe for concurrent use.
+// Client speaks to one Redis, or to whichever of several is the master. It is safe for
+// concurrent use.
 type Client struct {
 	redis *redis.Client // static after Open
 }
 
-// Open makes a client for a redis://, rediss:// or unix:// URL. It does not
-// connect; Ping does. The caller calls Close.
+// Open makes a client for a URL that CheckURL accepts. It does not connect; Ping does.
+// The caller calls Close.
 func Open(url string) (*Client, error) {
-	options, err := redis.ParseURL(url)
+	one, master, err := parseURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("redis URL: %w", err)
+		return nil, err
 	}
-	options.DialTimeout = dialTimeout
-	options.ReadTimeout = ioTimeout
-	options.WriteTimeout = ioTimeout
-	options.PoolTimeout = ioTimeout
-	options.ContextTimeoutEnabled = true
-	// A failed write is repeated by whoever knows the newest value by then.
-	options.MaxRetries = -1
-	options.DialerRetries = 1
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return &Client{redis: redis.NewClient(options)}, nil
+	useSlog()
+	if master != nil {
+		return &Client{redis: redis.NewFailoverClient(master)}, nil
+	}
+	return &Client{redis: redis.NewClient(one)}, nil
 }
 
 // Close closes the connections.

@@ -10,39 +10,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/service"
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
 	"tickcast/wire"
 )
 
 // startCluster starts three NATS servers and returns them with the URL of all.
-func startCluster(t *testing.T) (servers []*testsvc.Service, url string) {
+func startCluster(t *testing.T) (servers []*service.Service, url string) {
 	t.Helper()
-	var routes []string
-	for range 3 {
-		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", testsvc.FreePort(t)))
-	}
 	passwords := map[bus.Role]string{}
 	for _, r := range bus.Roles() {
 		passwords[r] = "password"
 	}
-	var urls []string
-	for i, addr := range routes {
-		config := bus.ServerConfig(passwords, bus.ServerOptions{
-			Name: fmt.Sprint("n", i), ClusterName: "c", ClusterAddr: addr, Routes: routesTo(routes),
+	c := testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
+		return bus.ServerConfig(passwords, bus.ServerOptions{
+			Name: n.Name, Monitor: n.Monitor, ClusterName: "c", ClusterAddr: n.Routes, Routes: n.Others,
 		})
-		s := testsvc.StartNATS(t, strings.Replace(config, `store_dir: "/data"`, "", 1))
-		servers = append(servers, s)
-		urls = append(urls, strings.Replace(s.URL, "nats://", "nats://room:password@", 1))
-	}
-	return servers, strings.Join(urls, ",")
-}
-
-func routesTo(addrs []string) (routes []string) {
-	for _, a := range addrs {
-		routes = append(routes, "nats://"+a)
-	}
-	return routes
+	})
+	return c.Nodes, strings.ReplaceAll(c.URL(), "nats://", "nats://room:password@")
 }
 
 // TestAReplicatedLogSurvivesItsNodes kills each node of three in turn, the leader of
@@ -54,7 +40,7 @@ func TestAReplicatedLogSurvivesItsNodes(t *testing.T) {
 	for i, s := range servers {
 		s.Kill()
 		h.wantMore(fmt.Sprintf("node %d is dead", i))
-		s.Start()
+		mustStart(t, s)
 		h.wantMore(fmt.Sprintf("node %d is back", i))
 	}
 }
@@ -101,10 +87,17 @@ func TestAReplicatedLogIsReadByAConsumer(t *testing.T) {
 		if err != nil || read != records {
 			t.Fatalf("node %d died: %d records of %d: %v", i, read, records, err)
 		}
-		s.Start()
+		mustStart(t, s)
 		testkit.Eventually(t, "the log is whole again", patience, func() bool {
 			last, err := f.lastSeq(t.Context())
 			return err == nil && last == records
 		})
+	}
+}
+
+func mustStart(t *testing.T, s *service.Service) {
+	t.Helper()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -4,6 +4,8 @@
 // NATS is built from the version in go.mod and kept in the user's cache directory;
 // the other programs come from the machine.
 //
+// NATSCluster and SentinelRedis are several processes that stand in for one another.
+//
 // Ownership: a Service belongs to who started it and is used by one goroutine at a
 // time. It is stopped by its process ID. Processes are in groups of their own, so
 // that an interrupt at a terminal is for their owner to pass on; on Linux they die

@@ -30,13 +30,37 @@ type Spec struct {
 	Output  io.Writer               // gets what it writes as well; nil for none
 }
 
+// launchTries: something else on the machine may take a port before the service does.
+const launchTries = 5
+
 // Service is a program that runs or has been run. It keeps its port and its data
 // over Kill, Stop and Start.
 type Service struct {
-	spec Spec
-	port int
-	run  *process // nil while stopped
-	log  *output
+	spec    Spec
+	port    int
+	release func()   // gives the port back; nil when it is not the service's own
+	run     *process // nil while stopped
+	log     *output
+}
+
+// Launch starts a service on a free port, which is its own until Close.
+func Launch(spec Spec) (*Service, error) {
+	var failed error
+	for range launchTries {
+		port, release, err := ReservePort()
+		if err != nil {
+			return nil, err
+		}
+		s := New(spec, port)
+		s.release = release
+		err = s.Start()
+		if err == nil {
+			return s, nil
+		}
+		failed = fmt.Errorf("%w\n%s", err, s.Log())
+		s.Close()
+	}
+	return nil, failed
 }
 
 // New prepares a service. It starts nothing.
@@ -51,6 +75,12 @@ func (s *Service) URL() string {
 	}
 	return s.spec.URL(s.port)
 }
+
+// Port is the TCP port of 127.0.0.1.
+func (s *Service) Port() int { return s.port }
+
+// Dir is where its data are.
+func (s *Service) Dir() string { return s.spec.Dir }
 
 // Name is the name in the Spec.
 func (s *Service) Name() string { return s.spec.Name }
@@ -146,6 +176,15 @@ func (s *Service) Kill() { _ = s.end(syscall.SIGKILL, stopTimeout) }
 // Stop ends the service in good order, by force when that takes longer than ten
 // seconds, which is an error. It does nothing when the service is stopped already.
 func (s *Service) Stop() error { return s.end(s.spec.Stop, stopTimeout) }
+
+// Close kills the service and gives its port back.
+func (s *Service) Close() {
+	s.Kill()
+	if s.release != nil {
+		s.release()
+		s.release = nil
+	}
+}
 
 // StopWithin is Stop with another bound.
 func (s *Service) StopWithin(d time.Duration) error { return s.end(s.spec.Stop, d) }

@@ -1,6 +1,7 @@
 // Package testsvc starts the real services that tests need: Redis, PostgreSQL,
 // NATS and HAProxy, each as a process of its own on a free port of the loopback
-// interface, with its data in a temporary directory.
+// interface, with its data in a temporary directory; alone, or as a NATS cluster and
+// as Redis with Sentinels.
 //
 // How they are run is in package service; make test installs them on Debian.
 //

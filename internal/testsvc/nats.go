@@ -21,6 +21,31 @@ func NATS(t testing.TB) string {
 // streams over Kill and Start.
 func StartNATS(t testing.TB, config string) *Service {
 	t.Helper()
+	spec, err := service.NATS(buildNATS(t), t.TempDir(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, spec)
+}
+
+// StartNATSCluster starts three NATS servers that are one cluster. Config renders the
+// configuration of a node.
+func StartNATSCluster(t testing.TB, config func(service.NATSNode) string) *service.NATSCluster {
+	t.Helper()
+	c, err := service.StartNATSCluster(buildNATS(t), t.TempDir(), 3, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		logsOf(t, c.Nodes)
+	})
+	return c
+}
+
+// buildNATS returns the path of a NATS server.
+func buildNATS(t testing.TB) string {
+	t.Helper()
 	path, err := service.BuildNATS()
 	if errors.Is(err, exec.ErrNotFound) {
 		missing(t, "go is not in PATH to build "+service.NATSModule)
@@ -28,9 +53,15 @@ func StartNATS(t testing.TB, config string) *Service {
 	if err != nil {
 		t.Fatalf("build %s: %v", service.NATSModule, err)
 	}
-	spec, err := service.NATS(path, t.TempDir(), config)
-	if err != nil {
-		t.Fatal(err)
+	return path
+}
+
+// logsOf shows what services said to a test that failed.
+func logsOf(t testing.TB, list []*service.Service) {
+	if !t.Failed() {
+		return
 	}
-	return start(t, spec)
+	for _, s := range list {
+		t.Logf("the end of what %s said:\n%s", s.Name(), s.Log())
+	}
 }

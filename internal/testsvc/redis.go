@@ -18,3 +18,17 @@ func StartRedis(t testing.TB) *Service {
 	t.Helper()
 	return start(t, service.Redis(Require(t, "redis-server"), t.TempDir()))
 }
+
+// StartSentinelRedis starts a Redis with a replica and three Sentinels.
+func StartSentinelRedis(t testing.TB) *service.SentinelRedis {
+	t.Helper()
+	r, err := service.StartSentinelRedis(Require(t, "redis-server"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Close()
+		logsOf(t, append(r.Sentinels, r.Nodes...))
+	})
+	return r
+}

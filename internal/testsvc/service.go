@@ -7,10 +7,6 @@ import (
 	"tickcast/internal/service"
 )
 
-// startTries: something else on the machine may take the port before the service
-// does.
-const startTries = 5
-
 // Service is a running process that speaks on a loopback port. Its methods fail
 // the test that started it.
 type Service struct {
@@ -28,27 +24,19 @@ type Service struct {
 // start starts a service and stops it when the test ends.
 func start(t testing.TB, spec service.Spec) *Service {
 	t.Helper()
-	s := &Service{Dir: spec.Dir, t: t}
+	run, err := service.Launch(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Service{URL: run.URL(), Port: run.Port(), Dir: run.Dir(), t: t, run: run}
 	t.Cleanup(func() {
-		if s.run == nil {
-			return
-		}
 		s.Stop()
 		if t.Failed() {
-			t.Logf("the end of what %s said:\n%s", spec.Name, s.run.Log())
+			t.Logf("the end of what %s said:\n%s", run.Name(), run.Log())
 		}
+		run.Close()
 	})
-	var err error
-	for range startTries {
-		s.Port = FreePort(t)
-		s.run = service.New(spec, s.Port)
-		if err = s.run.Start(); err == nil {
-			s.URL = s.run.URL()
-			return s
-		}
-	}
-	t.Fatalf("%v\n%s", err, s.run.Log())
-	return nil
+	return s
 }
 
 // must fails the test for an error.

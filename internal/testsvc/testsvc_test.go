@@ -93,6 +93,44 @@ func TestNATS(t *testing.T) {
 	}
 }
 
+// A killed master is replaced by the replica, and is a replica when it comes back.
+func TestSentinelsReplaceTheMaster(t *testing.T) {
+	t.Parallel()
+	r := StartSentinelRedis(t)
+	first, err := r.Master()
+	if err != nil || first != r.Nodes[0] {
+		t.Fatalf("master at the start: %v, %v", first, err)
+	}
+	first.Kill()
+	testkit.Eventually(t, "the replica is the master", time.Minute, func() bool {
+		m, err := r.Master()
+		return err == nil && m == r.Nodes[1]
+	})
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the group is whole again", time.Minute, func() bool { return r.Whole() == nil })
+	if m, err := r.Master(); err != nil || m != r.Nodes[1] {
+		t.Errorf("the old master came back as one: %v", err)
+	}
+}
+
+func TestNATSClusterNoticesItsNodes(t *testing.T) {
+	t.Parallel()
+	c := StartNATSCluster(t, func(n service.NATSNode) string {
+		return fmt.Sprintf("server_name: %s\nhttp: %q\ncluster { name: c, listen: %q, routes: [%s] }",
+			n.Name, n.Monitor, n.Routes, strings.Join(n.Others, ", "))
+	})
+	c.Nodes[1].Kill()
+	if c.Whole() == nil {
+		t.Error("a cluster without a node is whole")
+	}
+	if err := c.Nodes[1].Start(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the cluster is whole again", time.Minute, func() bool { return c.Whole() == nil })
+}
+
 func TestHAProxy(t *testing.T) {
 	t.Parallel()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -41,7 +41,7 @@ var places = map[string]place{
 	"audit/judge": {imports: []string{"wire"}, tests: []string{"room/crash", "room/game"}, pure: true},
 	"audit":       {imports: []string{"wire", "bus", "audit/judge"}},
 
-	"loadtest":        {imports: []string{"wire", "loadtest/..."}},
+	"loadtest":        {imports: []string{"wire", "loadtest/...", "internal/linear"}},
 	"loadtest/socket": {},
 	"app":             {imports: []string{"/..."}},
 	"internal/...":    {imports: []string{"internal/..."}},
@@ -79,6 +79,7 @@ var libraries = map[string]library{
 	"github.com/chromedp":                     {homes: []string{"internal/..."}, tests: []string{"web"}},
 	"github.com/prometheus/client_golang":     {homes: []string{"app", "bus", "cache", "fanout", "ledger", "room", "server"}},
 	"github.com/google/uuid":                  {homes: []string{"app", "bus", "ledger", "loadtest", "room", "server", "server/operator"}},
+	"github.com/anishathalye/porcupine":       {homes: []string{"internal/linear"}},
 	"github.com/cenkalti/backoff":             {homes: anyPackage},
 	"golang.org/x/sync":                       {homes: anyPackage},
 	"golang.org/x/sys":                        {homes: anyPackage},

@@ -206,7 +206,7 @@ func TestAnOwnerWhoseLoopHangsIsReplaced(t *testing.T) {
 	s.wantWhole("derby")
 }
 
-func TestAHostWithAnotherSecretIsNoCandidate(t *testing.T) {
+func TestAServerWithAnotherSecretNeverBecomesOwner(t *testing.T) {
 	s := newStage(t, 1)
 	right := s.host("right", true)
 	s.create("lobby", "crash", fastCrash)

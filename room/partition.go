@@ -256,6 +256,9 @@ func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {
 	case wire.OwnerDigest:
 		return p.digests.check(evt.Data)
 	}
+	if evt.Room == "" {
+		return fmt.Errorf("unknown owner record %q", evt.Kind)
+	}
 	r := p.rooms[evt.Room]
 	if r == nil {
 		return nil // closed meanwhile

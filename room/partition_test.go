@@ -94,34 +94,6 @@ func TestThousandsLoseAtOnce(t *testing.T) {
 	}
 }
 
-func TestARepeatedCommandHasOneEffectAndOneAnswer(t *testing.T) {
-	r := newRig(t)
-	r.create("lobby", "crash", fastCrash)
-	r.until("betting", func() bool { return r.phase("lobby") == "betting" })
-	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 1000})
-	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 1000})
-	r.run(5 * time.Millisecond)
-	first := r.wantOK("the bet", "ann", "lobby", "k")
-	if n := r.answered[answerID("ann", "lobby", "k")]; n != 1 {
-		t.Fatalf("%d answers while it was pending, want one", n)
-	}
-	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 1000})
-	if again := r.wantOK("repeated", "ann", "lobby", "k"); !bytes.Equal(again.Result, first.Result) {
-		t.Fatalf("the second answer %s is not the first %s", again.Result, first.Result)
-	}
-	r.command("ann", "lobby", "k", "bet", 1, betArgs{Amount: 2000})
-	r.wantError("the same key with another body", "ann", "lobby", "k", wire.CodeConflict)
-	if got := r.book.balances["ann"]; got != modelGrant-1000 {
-		t.Fatalf("ann paid %d for one bet of 1000", modelGrant-got)
-	}
-	r.command("bob", "lobby", "k", "bet", 1, betArgs{Amount: 3000})
-	r.run(5 * time.Millisecond)
-	r.wantOK("the key of another player", "bob", "lobby", "k")
-	if ann, bob := r.book.balances["ann"], r.book.balances["bob"]; ann != modelGrant-1000 || bob != modelGrant-3000 {
-		t.Fatalf("ann has %d and bob %d after a bet each under the same key", ann, bob)
-	}
-}
-
 func TestOldRoundsAreStale(t *testing.T) {
 	r := newRig(t)
 	r.create("derby", "race", fastRace)
@@ -231,23 +203,6 @@ func TestAClosingRoomDoesNotStartAgain(t *testing.T) {
 		t.Errorf("void: %v", a.Error)
 	}
 	r.until("it is gone", func() bool { return r.p.Rooms() == 0 })
-}
-
-func TestWithoutAnOwnerThereIsNoTime(t *testing.T) {
-	r := newRig(t)
-	r.create("lobby", "crash", fastCrash)
-	r.until("it flies", func() bool { return r.phase("lobby") == "flying" })
-	frozen := r.p.Now()
-	r.asleep = true
-	r.now += int64(5 * time.Second)
-	r.command("ann", "lobby", "k", "cashout", 1, betArgs{})
-	r.wantError("without a bet", "ann", "lobby", "k", wire.CodeNoBet)
-	if moved := r.p.Now() - frozen; moved > maxStep {
-		t.Fatalf("game time went on for %v without an owner", time.Duration(moved))
-	}
-	r.asleep = false
-	r.claim("node-2")
-	r.until("the round goes on", func() bool { return r.phase("lobby") == "crashed" })
 }
 
 // TestTheClockGoesOnWhilePlayersAreBusy has commands come so fast that the log is

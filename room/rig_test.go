@@ -230,9 +230,12 @@ func (r *rig) act(room, op string, args any) wire.Answer {
 	return r.answer("", room, id)
 }
 
+// roomUUID is that of a room that is made by the record behind n others.
+func roomUUID(n int) string { return fmt.Sprintf("0190a000-0000-7000-8000-%012d", n) }
+
 func (r *rig) create(room, kind string, settings any) {
 	r.t.Helper()
-	args := wire.CreateArgs{UUID: fmt.Sprintf("0190a000-0000-7000-8000-%012d", len(r.log)), Game: kind, Name: room}
+	args := wire.CreateArgs{UUID: roomUUID(len(r.log)), Game: kind, Name: room}
 	if settings != nil {
 		args.Settings = game.Encode(settings)
 	}

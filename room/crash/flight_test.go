@@ -193,26 +193,3 @@ func TestCapIsReached(t *testing.T) {
 		})
 	}
 }
-
-// TestManyAutosOnOneTarget: they all fire in one Advance, in log order.
-func TestManyAutosOnOneTarget(t *testing.T) {
-	const players = 10_000
-	tb := newTable(t, crashingAt(231, 231, 100_000), `{"max_round_win":100000000000}`)
-	tb.twin = nil // 10,000 snapshots of 10,000 bets
-	tb.untilPhase(phaseBetting)
-	for i := range players {
-		tb.betOnly(fmt.Sprintf("p%05d", i), 0, 1000, 200)
-	}
-	tb.settle()
-	tb.untilPhase(phaseFlying)
-	tb.twin = tb.restored(tb.room)
-	tb.reading(200)
-	if n := len(tb.queue); n != players {
-		t.Fatalf("%d payouts, want %d", n, players)
-	}
-	for i, b := range tb.queue {
-		if b.Kind != wire.BookPayout || b.Player != fmt.Sprintf("p%05d", i) || b.Amount != 2000 || b.Centi != 200 {
-			t.Fatalf("payout %d is %+v", i, b)
-		}
-	}
-}

@@ -161,45 +161,6 @@ func TestPausedFromTheStart(t *testing.T) {
 	}
 }
 
-func TestSettingsTakeEffectWithTheFirstRoundWithoutBets(t *testing.T) {
-	tb := newTable(t, crashingAt(200, 300, 100_000), "")
-	tb.untilPhase(phaseFlying)
-	tb.bet("alice", 0, 1000, 0)
-	if e := tb.action("set", `{"rtp_bp":9700,"max_stake":500}`); e != nil {
-		t.Fatal(e)
-	}
-	if !tb.hasEvent(`"e":"settings"`, `"version":2,"rtp_bp":9700`) {
-		t.Fatalf("events: %v", tb.events)
-	}
-	tb.wantPending("round 2 has bets under the old settings", tb.betOnly("bob", 0, 600, 0))
-	tb.settle()
-	tb.untilPhase(phaseBetting)
-	if s := tb.room.Current.Settings; s.Version != 1 || tb.room.Current.Number != 2 {
-		t.Fatalf("round %d has version %d", tb.room.Current.Number, s.Version)
-	}
-	if v := string(tb.room.View(tb.at())); !strings.Contains(v, `"next_settings":{"version":2`) {
-		t.Fatal(v)
-	}
-	tb.untilPhase(phaseFlying)
-	tb.wantCode("round 3 has the new ones", tb.betOnly("bob", 0, 600, 0), wire.CodeAboveMaximum)
-	tb.bet("bob", 0, 500, 0)
-	if e := tb.action("set", `{"max_stake":300}`); e != nil {
-		t.Fatal(e)
-	}
-	tb.untilPhase(phaseBetting)
-	if s := tb.room.Current.Settings; s.Version != 2 || s.RTPBP != 9700 {
-		t.Fatalf("round 3 has version %d", s.Version)
-	}
-	tb.untilPhase(phaseCrashed)
-	tb.untilPhase(phaseBetting)
-	if s := tb.room.Current.Settings; s.Version != 3 || s.MaxStake != 300 || s.RTPBP != 9700 {
-		t.Fatalf("round 4 has %+v", s)
-	}
-	if v := string(tb.room.View(tb.at())); !strings.Contains(v, `"next_settings":null`) {
-		t.Fatal(v)
-	}
-}
-
 func TestBadSettings(t *testing.T) {
 	tests := []struct{ why, args, words string }{
 		{"out of range", `{"rtp_bp":10001}`, "rtp_bp must be from 8000 to 10000"},

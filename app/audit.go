@@ -11,8 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"tickcast/archive"
 	"tickcast/audit"
 	"tickcast/bus"
 )
@@ -24,6 +27,7 @@ var errDifference = errors.New("the audit found a difference")
 // auditFlags say what is audited.
 type auditFlags struct {
 	nats, sql, data, export string
+	archive                 string
 	rooms                   []string
 	key, against            string
 	asJSON, follow, wallet  bool
@@ -41,7 +45,8 @@ a digest of each round. The exit code is 1 if there is a difference, which is
 printed with its room, round, bet and record, or if the audit could not be done.
 
 The logs come from a cluster (--nats, user auditor), from the directory of a
-server that was stopped (--data), or from an export (--export).`,
+server that was stopped (--data), or from an export (--export). What was trimmed from them
+is read from the archive.`,
 		Example: `  tickcast audit --nats nats://nats:4222 --sql postgres://… --json
   tickcast audit --data data
   tickcast audit --export log.jsonl --sql ledger.db --key-file auditor.pem
@@ -62,11 +67,16 @@ server that was stopped (--data), or from an export (--export).`,
 	f.BoolVar(&o.asJSON, "json", false, "print JSON: a line per round, then the report")
 	f.BoolVar(&o.follow, "follow", false, "go on beside the cluster, with a line per round, until a difference or a signal")
 	f.DurationVar(&o.bookEvery, "book-every", time.Minute, "how often --follow checks the sums of the whole ledger; 0: never")
-	cmd.AddCommand(newAuditExport())
+	cmd.AddCommand(newAuditExport(), newAuditArchive())
 	return cmd
 }
 
 func (o *auditFlags) addSource(cmd *cobra.Command) {
+	o.addPlace(cmd)
+	cmd.Flags().StringVar(&o.archive, "archive", "", "directory of segments that are not, or no longer, in the archive of NATS")
+}
+
+func (o *auditFlags) addPlace(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.nats, "nats", "", "NATS servers; without a user in it "+string(bus.RoleAuditor)+" with the password in "+bus.PasswordVariable(bus.RoleAuditor))
 	cmd.Flags().StringVar(&o.data, "data", "", "data directory of a server that was stopped")
 }
@@ -98,6 +108,53 @@ func newAuditExport() *cobra.Command {
 	return cmd
 }
 
+func newAuditArchive() *cobra.Command {
+	o := &auditFlags{}
+	cmd := &cobra.Command{
+		Use:   "archive DIR",
+		Short: "Copy what was trimmed from the logs to a directory, checked",
+		Long: `Copies the segments of the archive of NATS that a directory lacks, each checked. The
+directory is made if it does not exist. What was copied may be removed from NATS, but for
+the newest segment of each partition; audits then need --archive DIR.`,
+		Example: "  tickcast audit archive /mnt/archive --nats nats://nats:4222",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (o.nats == "") == (o.data == "") {
+				return errors.New("give one source of the archive: --nats or --data")
+			}
+			if err := os.MkdirAll(args[0], 0o700); err != nil {
+				return fmt.Errorf("copy archive: %w", err)
+			}
+			nc, done, err := o.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			stores, err := archiveStores(nc, args[0])
+			if err != nil {
+				return err
+			}
+			n, err := archive.Copy(cmd.Context(), stores[1], stores[0])
+			_, printed := fmt.Fprintf(cmd.OutOrStdout(), "%d segments copied\n", n)
+			return errors.Join(err, printed)
+		},
+	}
+	o.addPlace(cmd)
+	return cmd
+}
+
+// archiveStores are where trimmed records are: in a directory, if one is given, and in NATS.
+func archiveStores(nc *nats.Conn, dir string) ([]archive.Store, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("read the archive: %w", err)
+	}
+	if dir == "" {
+		return []archive.Store{archive.NewBucket(js)}, nil
+	}
+	return []archive.Store{archive.Directory(dir), archive.NewBucket(js)}, nil
+}
+
 // open opens the source. The caller calls done, unless there is an error.
 func (o *auditFlags) open(ctx context.Context) (source audit.Source, done func(), err error) {
 	given := 0
@@ -116,6 +173,26 @@ func (o *auditFlags) open(ctx context.Context) (source audit.Source, done func()
 		}
 		return e, func() { _ = e.Close() }, nil
 	}
+	nc, done, err := o.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	stores, err := archiveStores(nc, o.archive)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	streams, err := audit.NewStreams(nc, stores...)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return streams, done, nil
+}
+
+// connect reaches the log of a deployment, or of a data directory, as the auditor. The
+// caller calls done, unless there is an error.
+func (o *auditFlags) connect(ctx context.Context) (nc *nats.Conn, done func(), err error) {
 	c := &Config{NATSURL: o.nats, Data: o.data, NATSPasswords: map[bus.Role]string{}}
 	in := &infra{config: c}
 	if o.nats != "" {
@@ -124,17 +201,11 @@ func (o *auditFlags) open(ctx context.Context) (source audit.Source, done func()
 		in.close()
 		return nil, nil, err
 	}
-	nc, err := in.connect(ctx, bus.RoleAuditor, "audit")
-	if err != nil {
+	if nc, err = in.connect(ctx, bus.RoleAuditor, "audit"); err != nil {
 		in.close()
 		return nil, nil, err
 	}
-	streams, err := audit.NewStreams(nc)
-	if err != nil {
-		in.close()
-		return nil, nil, err
-	}
-	return streams, in.close, nil
+	return nc, in.close, nil
 }
 
 // openStopped starts the embedded log of a data directory that no process uses.

@@ -16,8 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	_ "modernc.org/sqlite" // to alter the ledger
 
+	"tickcast/archive"
+	"tickcast/bus"
 	"tickcast/internal/testkit"
 	"tickcast/wire"
 )
@@ -135,8 +139,119 @@ func TestAudit(t *testing.T) {
 		t.Errorf("a statement that was altered: %v\n%s", err, out)
 	}
 	write(t, earlier, signed)
+	p.trim(t, out)
 	p.alterBook(t)
 	p.alterExport(t, earlier)
+}
+
+// trim trims the logs of a copy of the data, which must then be found as they were: in the
+// archive, in a copy of it, or in both, but not without.
+func (p *played) trim(t *testing.T, before string) {
+	t.Helper()
+	dir, away := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "segments")
+	if err := os.CopyFS(dir, os.DirFS(p.dir)); err != nil {
+		t.Fatal(err)
+	}
+	archiveLogs(t, dir)
+	if after := runCommand(t, nil, "audit", "--data", dir); after != before {
+		t.Errorf("the audit of the trimmed logs:\n%s\nof the whole ones:\n%s", after, before)
+	}
+	export := filepath.Join(t.TempDir(), "trimmed.jsonl")
+	runCommand(t, nil, "audit", "export", export, "--data", dir)
+	if got, want := read(t, export), read(t, p.export); got != want {
+		t.Errorf("the export of the trimmed logs has %d bytes and is another one than before, of %d", len(got), len(want))
+	}
+	if out := runCommand(t, nil, "audit", "archive", away, "--data", dir); !strings.Contains(out, " segments copied") || strings.HasPrefix(out, "0 ") {
+		t.Errorf("copied: %s", out)
+	}
+	if out := runCommand(t, nil, "ledger", "reconcile", "--data", dir); !strings.Contains(out, "the ledger is as the log says") {
+		t.Errorf("reconciliation with trimmed logs:\n%s", out)
+	}
+	forgetArchive(t, dir)
+	if out, err := tryCommand(t, nil, "audit", "--data", dir); err == nil || !strings.Contains(out, "the archive lacks records 1 and later of partition") {
+		t.Errorf("without the archive: %v\n%s", err, out)
+	}
+	if after := runCommand(t, nil, "audit", "--data", dir, "--archive", away); after != before {
+		t.Errorf("the audit of the copied segments:\n%s\nof the whole logs:\n%s", after, before)
+	}
+}
+
+// atLogs works on the logs of a data directory as a room server.
+func atLogs(t *testing.T, dir string, work func(nc *nats.Conn, js jetstream.JetStream)) {
+	t.Helper()
+	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: filepath.Join(dir, "nats")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Shutdown()
+	nc, err := e.Connect(bus.RoleRoom, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work(nc, js)
+}
+
+// archiveLogs trims the logs of a data directory by all but some records.
+func archiveLogs(t *testing.T, dir string) {
+	t.Helper()
+	atLogs(t, dir, func(nc *nats.Conn, js jetstream.JetStream) {
+		partitions, err := bus.StoredPartitions(t.Context(), nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := archive.NewReader(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trimmed := 0
+		for p := range partitions {
+			stream, err := js.Stream(t.Context(), wire.PartitionStream(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := archive.NewWriter(r, archive.NewBucket(js), p)
+			w.Records = 50
+			e, err := w.Extend(t.Context(), stream.CachedInfo().State.LastSeq, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.To == 0 {
+				continue
+			}
+			if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(e.To)); err != nil {
+				t.Fatal(err)
+			}
+			trimmed++
+		}
+		if trimmed < 2 {
+			t.Fatalf("the logs of %d partitions were long enough to be trimmed", trimmed)
+		}
+	})
+}
+
+// forgetArchive removes all segments from NATS.
+func forgetArchive(t *testing.T, dir string) {
+	t.Helper()
+	atLogs(t, dir, func(_ *nats.Conn, js jetstream.JetStream) {
+		o, err := js.ObjectStore(t.Context(), wire.BucketArchive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := o.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			if err := o.Delete(t.Context(), s.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func signingKey(t *testing.T) string {
@@ -152,6 +267,15 @@ func signingKey(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "auditor.pem")
 	write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	return path
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func write(t *testing.T, path, text string) {

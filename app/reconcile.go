@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"tickcast/archive"
 	"tickcast/bus"
 	"tickcast/ledger"
 	"tickcast/room"
@@ -28,7 +29,7 @@ func newReconcile() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reconcile",
 		Short: "Compare the ledger with the log, and book again what it lost",
-		Long: `Folds the log of every partition and compares the results in it with the ledger:
+		Long: `Folds the log of every partition, with what was trimmed from it, and compares the results in it with the ledger:
 a database that lost its newest transactions in a failover, or was restored from a
 backup, lacks some. With --repair exactly these are booked again, under their IDs and in
 their order, and Redis gets a copy.
@@ -83,7 +84,11 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 	if err != nil {
 		return err
 	}
-	recorded, err := readLog(ctx, nc, s.room)
+	stores, err := archiveStores(nc, "")
+	if err != nil {
+		return err
+	}
+	recorded, err := readLog(ctx, nc, stores, s.room)
 	if err != nil {
 		return err
 	}
@@ -102,7 +107,7 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 }
 
 // readLog reads what all partitions have recorded.
-func readLog(ctx context.Context, nc *nats.Conn, secret []byte) ([]ledger.Recorded, error) {
+func readLog(ctx context.Context, nc *nats.Conn, stores []archive.Store, secret []byte) ([]ledger.Recorded, error) {
 	partitions, err := bus.StoredPartitions(ctx, nc)
 	if err != nil {
 		return nil, err
@@ -113,7 +118,7 @@ func readLog(ctx context.Context, nc *nats.Conn, secret []byte) ([]ledger.Record
 			ID: p, Cashier: cashier.Kind{},
 			Kinds: []game.Kind{crash.New(crash.NewChains(secret, rand.Reader)), race.Kind{}},
 		}
-		err := room.History(ctx, nc, cfg, func(b room.Booked) {
+		err := room.History(ctx, nc, stores, cfg, func(b room.Booked) {
 			recorded = append(recorded, ledger.Recorded{Booking: b.Booking, Result: b.Result, Time: b.Time})
 		})
 		if err != nil {

@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,22 +10,13 @@ import (
 	"strconv"
 	"strings"
 
+	"tickcast/archive"
 	"tickcast/wire"
 )
 
 // maxLine bounds a line of an export: a record is at most 1 MiB, which base64 makes a
 // third longer.
 const maxLine = 4 << 20
-
-// line is a record in an export. The format stands in docs/audit.md.
-type line struct {
-	Stream  string              `json:"stream"`
-	Seq     uint64              `json:"seq"`
-	Time    int64               `json:"ts"` // Unix ns
-	Subject string              `json:"subject"`
-	Headers map[string][]string `json:"headers,omitempty"`
-	Data    []byte              `json:"data"` // base64
-}
 
 // WriteExport writes the logs of a source as they are at that moment, one JSON object per
 // line.
@@ -36,15 +26,16 @@ func WriteExport(ctx context.Context, s Source, w io.Writer) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	out := bufio.NewWriter(w)
-	lines := json.NewEncoder(out)
-	lines.SetEscapeHTML(false)
+	var line []byte
 	for p := range partitions {
 		last, err := s.Last(ctx, p)
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
-		if err := s.Read(ctx, p, 1, last, func(r Record) error {
-			return lines.Encode(line(r))
+		if err := s.Read(ctx, p, 1, last, func(r archive.Record) error {
+			line = r.AppendLine(line[:0])
+			_, err := out.Write(line)
+			return err
 		}); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
@@ -87,7 +78,7 @@ func OpenExport(path string) (*Export, error) {
 func (e *Export) Close() error { return e.file.Close() }
 
 func (e *Export) index() error {
-	return e.lines(0, func(offset int64, n int, l *line) (more bool, err error) {
+	return e.lines(0, func(offset int64, n int, l *archive.Record) (more bool, err error) {
 		p, ok := partitionOf(l.Stream)
 		if !ok {
 			return false, fmt.Errorf("line %d: %q is not the stream of a partition", n, l.Stream)
@@ -107,7 +98,7 @@ func (e *Export) index() error {
 }
 
 // lines visits the lines of the file from an offset on.
-func (e *Export) lines(offset int64, visit func(offset int64, n int, l *line) (more bool, err error)) error {
+func (e *Export) lines(offset int64, visit func(offset int64, n int, l *archive.Record) (more bool, err error)) error {
 	if _, err := e.file.Seek(offset, io.SeekStart); err != nil {
 		return err
 	}
@@ -115,11 +106,9 @@ func (e *Export) lines(offset int64, visit func(offset int64, n int, l *line) (m
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	for n := 1; lines.Scan(); n++ {
 		text := lines.Bytes()
-		var l line
-		d := json.NewDecoder(strings.NewReader(string(text)))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&l); err != nil {
-			return fmt.Errorf("line %d is not a record: %w", n, err)
+		l, err := archive.ParseLine(text)
+		if err != nil {
+			return fmt.Errorf("line %d is %w", n, err)
 		}
 		more, err := visit(offset, n, &l)
 		if !more || err != nil {
@@ -143,19 +132,19 @@ func (e *Export) Last(_ context.Context, p int) (uint64, error) { return e.parts
 
 // Read implements Source. Records behind from are read from the beginning of the
 // partition.
-func (e *Export) Read(ctx context.Context, p int, from, to uint64, take func(Record) error) error {
+func (e *Export) Read(ctx context.Context, p int, from, to uint64, take func(archive.Record) error) error {
 	if from > to {
 		return nil
 	}
 	stream := wire.PartitionStream(p)
-	return e.lines(e.parts[p].offset, func(_ int64, _ int, l *line) (bool, error) {
+	return e.lines(e.parts[p].offset, func(_ int64, _ int, l *archive.Record) (bool, error) {
 		if err := ctx.Err(); err != nil {
 			return false, fmt.Errorf("read export: %w", context.Cause(ctx))
 		}
 		if l.Stream != stream || l.Seq < from {
 			return true, nil
 		}
-		err := take(Record(*l))
+		err := take(*l)
 		return l.Seq < to, err
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"tickcast/archive"
 	"tickcast/audit/judge"
 )
 
@@ -85,7 +86,7 @@ func (a *auditor) follower(ctx context.Context, p int, to uint64) error {
 	if a.logs[p].Read() >= to {
 		return nil
 	}
-	return a.Source.Read(ctx, p, a.logs[p].Read()+1, to, func(r Record) error { return a.logs[p].Feed(r.judged()) })
+	return a.Source.Read(ctx, p, a.logs[p].Read()+1, to, func(r archive.Record) error { return a.logs[p].Feed(judged(&r)) })
 }
 
 func (a *auditor) compareSettled(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"tickcast/archive"
 	"tickcast/audit/judge"
 	"tickcast/wire"
 )
@@ -215,8 +216,8 @@ func (a *auditor) closePage() {
 // read judges a partition up to a record.
 func (a *auditor) read(ctx context.Context, p int, to uint64) error {
 	l := a.logs[p]
-	return a.Source.Read(ctx, p, l.Read()+1, to, func(r Record) error {
-		if err := l.Feed(r.judged()); err != nil {
+	return a.Source.Read(ctx, p, l.Read()+1, to, func(r archive.Record) error {
+		if err := l.Feed(judged(&r)); err != nil {
 			return err
 		}
 		if len(a.settled) < settleEvery {

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 
+	"tickcast/archive"
 	"tickcast/audit/judge"
 )
 
@@ -14,23 +15,9 @@ type Source interface {
 	Last(ctx context.Context, partition int) (uint64, error)
 	// Read hands the records from and to, inclusive, to take, in order and without a gap.
 	// It returns the error of take, or why it could not read.
-	Read(ctx context.Context, partition int, from, to uint64, take func(Record) error) error
+	Read(ctx context.Context, partition int, from, to uint64, take func(archive.Record) error) error
 }
 
-// Record is a record as it stands in a stream.
-type Record struct {
-	Stream  string
-	Seq     uint64
-	Time    int64 // stored timestamp, Unix ns
-	Subject string
-	Headers map[string][]string // as stored
-	Data    []byte
-}
-
-// headerStream is the header by which a stream marks what it hands out. A stored record
-// that has it is an answer of JetStream, which somebody had sent to a subject of the log.
-const headerStream = "Nats-Stream"
-
-func (r *Record) judged() judge.Record {
-	return judge.Record{Seq: r.Seq, Time: r.Time, Subject: r.Subject, Data: r.Data, Foreign: len(r.Headers[headerStream]) > 0}
+func judged(r *archive.Record) judge.Record {
+	return judge.Record{Seq: r.Seq, Time: r.Time, Subject: r.Subject, Data: r.Data, Foreign: r.Foreign()}
 }

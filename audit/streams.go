@@ -2,188 +2,31 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"tickcast/archive"
 	"tickcast/bus"
-	"tickcast/wire"
 )
 
-const (
-	// readBatch is how many records one direct get asks for.
-	readBatch = 1000
-	// readTimeout bounds one request; readRetry is the pause before the next when a
-	// replica does not have the records yet, and readPatience how long a stream may give
-	// nothing: an election takes up to seven seconds.
-	readTimeout  = 2 * time.Second
-	readRetry    = 20 * time.Millisecond
-	readPatience = 30 * time.Second
-)
-
-// Streams is the Source of a running deployment. Its connection needs the permissions of
-// bus.RoleAuditor.
+// Streams is the Source of a running deployment: its streams, and its archive for what was
+// trimmed from them. Its connection needs the permissions of bus.RoleAuditor.
 type Streams struct {
+	*archive.Reader
 	nc *nats.Conn
-	js jetstream.JetStream
 }
 
-// NewStreams reads by a connection, which the caller closes.
-func NewStreams(nc *nats.Conn) (*Streams, error) {
-	js, err := jetstream.New(nc)
+// NewStreams reads by a connection, which the caller closes, and from the given stores of
+// the archive.
+func NewStreams(nc *nats.Conn, stores ...archive.Store) (*Streams, error) {
+	r, err := archive.NewReader(nc, stores...)
 	if err != nil {
-		return nil, fmt.Errorf("read the logs: %w", err)
+		return nil, err
 	}
-	return &Streams{nc, js}, nil
+	return &Streams{r, nc}, nil
 }
 
 // Partitions implements Source.
 func (s *Streams) Partitions(ctx context.Context) (int, error) {
 	return bus.StoredPartitions(ctx, s.nc)
-}
-
-// Last implements Source.
-func (s *Streams) Last(ctx context.Context, p int) (uint64, error) {
-	info, err := s.info(ctx, p)
-	if err != nil {
-		return 0, err
-	}
-	return info.State.LastSeq, nil
-}
-
-func (s *Streams) info(ctx context.Context, p int) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	stream, err := s.js.Stream(ctx, wire.PartitionStream(p))
-	if err != nil {
-		return nil, fmt.Errorf("look up %s: %w", wire.PartitionStream(p), err)
-	}
-	return stream.CachedInfo(), nil
-}
-
-// Read implements Source.
-func (s *Streams) Read(ctx context.Context, p int, from, to uint64, take func(Record) error) error {
-	info, err := s.info(ctx, p)
-	if err != nil {
-		return err
-	}
-	if first := info.State.FirstSeq; first > from {
-		return fmt.Errorf("read %s: records %d to %d were trimmed", info.Config.Name, from, first-1)
-	}
-	progress := time.Now()
-	for from <= to {
-		n, err := s.readBatch(ctx, info.Config.Name, from, min(to-from+1, readBatch), take)
-		from += uint64(n)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			progress = time.Now()
-			continue
-		}
-		if time.Since(progress) > readPatience {
-			return fmt.Errorf("read %s: record %d did not come within %v", info.Config.Name, from, readPatience)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("read %s: %w", info.Config.Name, context.Cause(ctx))
-		case <-time.After(readRetry):
-		}
-	}
-	return nil
-}
-
-// readBatch takes some of the next n records, or none when they cannot be read now.
-func (s *Streams) readBatch(ctx context.Context, stream string, from, n uint64, take func(Record) error) (taken int, err error) {
-	batch, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	msgs, err := jetstreamext.GetBatch(batch, s.js, stream, int(n), jetstreamext.GetBatchSeq(from))
-	if err != nil {
-		return 0, nil // tried again
-	}
-	for m, err := range msgs {
-		if err != nil {
-			break // what is left is asked for again
-		}
-		rec, err := handedOut(stream, m.Header, m.Data)
-		if err != nil {
-			return taken, err
-		}
-		if want := from + uint64(taken); rec.Seq != want {
-			return taken, fmt.Errorf("read %s: record %d where %d was expected", stream, rec.Seq, want)
-		}
-		if err := take(rec); err != nil {
-			return taken, err
-		}
-		taken++
-	}
-	if taken > 0 {
-		return taken, nil
-	}
-	return s.readOne(ctx, stream, from, take)
-}
-
-// handedOut is a record that a direct get brought. The stream adds its place to the
-// headers, behind values that the record may have brought itself.
-func handedOut(stream string, h nats.Header, data []byte) (Record, error) {
-	own := map[string][]string{}
-	for name, values := range h {
-		own[name] = values
-	}
-	added := map[string]string{}
-	for _, name := range []string{headerStream, "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"} {
-		if n := len(own[name]); n > 1 {
-			added[name], own[name] = own[name][n-1], own[name][:n-1]
-		} else if n == 1 {
-			added[name] = own[name][0]
-			delete(own, name)
-		}
-	}
-	seq, err := strconv.ParseUint(added["Nats-Sequence"], 10, 64)
-	if err != nil {
-		return Record{}, fmt.Errorf("read %s: an answer without a sequence", stream)
-	}
-	at, err := time.Parse(time.RFC3339Nano, added["Nats-Time-Stamp"])
-	if err != nil {
-		return Record{}, fmt.Errorf("read %s: record %d without a time", stream, seq)
-	}
-	return Record{Stream: stream, Seq: seq, Time: at.UnixNano(), Subject: added["Nats-Subject"], Headers: own, Data: data}, nil
-}
-
-// readOne reads a record as the leader stores it: a direct get does not bring one whose
-// own headers look like those of an answer.
-func (s *Streams) readOne(ctx context.Context, stream string, seq uint64, take func(Record) error) (taken int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	m, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
-	if err != nil {
-		return 0, nil // tried again
-	}
-	var answer struct {
-		Message *struct {
-			Subject string    `json:"subject"`
-			Seq     uint64    `json:"seq"`
-			Headers []byte    `json:"hdrs"`
-			Data    []byte    `json:"data"`
-			Time    time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if json.Unmarshal(m.Data, &answer) != nil || answer.Message == nil || answer.Message.Seq != seq {
-		return 0, nil // it is not there yet, or the stream has no leader
-	}
-	stored := answer.Message
-	headers, err := nats.DecodeHeadersMsg(stored.Headers)
-	if err != nil && len(stored.Headers) > 0 {
-		return 0, fmt.Errorf("read %s: headers of record %d: %w", stream, seq, err)
-	}
-	rec := Record{Stream: stream, Seq: seq, Time: stored.Time.UnixNano(), Subject: stored.Subject, Headers: headers, Data: stored.Data}
-	if err := take(rec); err != nil {
-		return 0, err
-	}
-	return 1, nil
 }

@@ -175,10 +175,12 @@ func publishRules() []rule {
 		{"$KV.sanctions.x", []bus.Role{r}},
 		{"$KV.system.other", []bus.Role{r}},
 		{"$O.ckpt.M.x", []bus.Role{r}},
+		{"$O.archive.M.x", []bus.Role{r}},
 		{"_INBOX.gateway.x", []bus.Role{r, l}},
 		{"$JS.API.STREAM.CREATE.P0", []bus.Role{r}},
 		{"$JS.API.STREAM.UPDATE.P0", []bus.Role{r}},
 		{"$JS.API.STREAM.PURGE.P9", []bus.Role{r}},
+		{"$JS.API.STREAM.PURGE.OBJ_archive", []bus.Role{r}},
 		{"$JS.API.STREAM.DELETE.P0", nil},
 		{"$JS.API.STREAM.MSG.DELETE.P0", nil},
 		{"$JS.API.CONSUMER.CREATE.P0.x", []bus.Role{r}},
@@ -190,6 +192,9 @@ func publishRules() []rule {
 		{"$JS.API.DIRECT.GET.SESSIONS", []bus.Role{r}},
 		{"$JS.API.DIRECT.GET.KV_sanctions.$KV.sanctions.x", []bus.Role{g, r, o}},
 		{"$JS.API.DIRECT.GET.OBJ_ckpt", []bus.Role{r}},
+		{"$JS.API.DIRECT.GET.OBJ_archive", []bus.Role{r, a}},
+		{"$JS.API.CONSUMER.CREATE.OBJ_archive.x", []bus.Role{r, a}},
+		{"$JS.API.CONSUMER.CREATE.OBJ_ckpt.x", []bus.Role{r}},
 		{"$JS.API.DIRECT.GET.CHAT", []bus.Role{g, r}},
 		{"anything", nil},
 		{"$SYS.REQ.SERVER.PING", nil},
@@ -501,7 +506,7 @@ func TestConnect(t *testing.T) {
 }
 
 // TestAuditorReadsLogsOnly: of all streams of a deployment the auditor reads those of
-// the partitions and the number of partitions.
+// the partitions, their archive and the number of partitions.
 func TestAuditorReadsLogsOnly(t *testing.T) {
 	d := startEmbedded(t, t.TempDir())
 	room, auditor := d.connect(bus.RoleRoom), d.connect(bus.RoleAuditor)
@@ -512,7 +517,7 @@ func TestAuditorReadsLogsOnly(t *testing.T) {
 	}
 	names := js.StreamNames(context.Background())
 	for name := range names.Name() {
-		want := strings.HasPrefix(name, "P") || name == "KV_"+wire.BucketSystem
+		want := strings.HasPrefix(name, "P") || name == "KV_"+wire.BucketSystem || name == "OBJ_"+wire.BucketArchive
 		for _, subject := range []string{"$JS.API.DIRECT.GET." + name, "$JS.API.STREAM.INFO." + name, "$JS.API.STREAM.MSG.GET." + name} {
 			if got := publishes(t, auditor, subject); got != want {
 				t.Errorf("the auditor publishes %s: %v, want %v", subject, got, want)

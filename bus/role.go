@@ -71,7 +71,7 @@ func roomPermissions() PermissionSet {
 		Publish: []string{
 			"own.*", "evt.*", "out.>", "rsp.*", "ldg.*", "node.room.*", "ask.*", "ping.*", wire.LedgerQuerySubject,
 			"$KV." + wire.BucketSystem + ".>", "$KV." + wire.BucketRooms + ".>", "$KV." + wire.BucketSanctions + ".>",
-			"$O." + wire.BucketCheckpoint + ".>",
+			"$O." + wire.BucketCheckpoint + ".>", "$O." + wire.BucketArchive + ".>",
 			"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>",
 		},
 		Deny: []string{
@@ -103,10 +103,11 @@ func operatorPermissions() PermissionSet {
 	}
 }
 
-// auditorPermissions are to read the logs, and the number of partitions, which is not
-// known when they are rendered: so every stream is allowed and the others are denied.
+// auditorPermissions are to read the logs, what was trimmed from them, and the number of
+// partitions, which is not known when they are rendered: so every stream is allowed and
+// the others are denied.
 func auditorPermissions() PermissionSet {
-	s := PermissionSet{Publish: readLog("*")}
+	s := PermissionSet{Publish: append(readLog("*"), watchStream("OBJ_"+wire.BucketArchive)...)}
 	for _, other := range []string{
 		wire.StreamLedger, wire.StreamChat, wire.StreamSessions,
 		"KV_" + wire.BucketRooms, "KV_" + wire.BucketSanctions, "OBJ_" + wire.BucketCheckpoint,
@@ -129,10 +130,12 @@ func readStream(stream string) []string {
 	}
 }
 
-// readBucket is what getting and watching keys needs: a watch is an ephemeral
-// consumer with flow control.
-func readBucket(bucket string) []string {
-	stream := "KV_" + bucket
+// readBucket is what getting and watching keys needs.
+func readBucket(bucket string) []string { return watchStream("KV_" + bucket) }
+
+// watchStream is what getting and watching keys needs, and listing and getting objects: both
+// make ephemeral consumers with flow control.
+func watchStream(stream string) []string {
 	return append(readStream(stream),
 		"$JS.API.CONSUMER.CREATE."+stream+".>", "$JS.API.CONSUMER.DELETE."+stream+".*",
 		"$JS.API.CONSUMER.INFO."+stream+".*", "$JS.FC."+stream+".>",

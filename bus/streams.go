@@ -67,7 +67,9 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, l Layout) error {
 	for _, b := range []string{wire.BucketRooms, wire.BucketSanctions} {
 		g.Go(func() error { _, err := e.bucket(ctx, b); return err })
 	}
-	g.Go(func() error { return e.objects(ctx, wire.BucketCheckpoint) })
+	for _, b := range []string{wire.BucketCheckpoint, wire.BucketArchive} {
+		g.Go(func() error { return e.objects(ctx, b) })
+	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("ensure streams: %w", err)
 	}

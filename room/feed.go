@@ -64,13 +64,25 @@ func (f *feed) replicated() bool { return f.stream.CachedInfo().Config.Replicas 
 
 // lastSeq asks the stream's leader for the newest sequence.
 func (f *feed) lastSeq(ctx context.Context) (uint64, error) {
+	state, err := f.state(ctx)
+	return state.LastSeq, err
+}
+
+// firstSeq asks the stream's leader for the oldest sequence; it is behind the newest when
+// the stream is empty.
+func (f *feed) firstSeq(ctx context.Context) (uint64, error) {
+	state, err := f.state(ctx)
+	return state.FirstSeq, err
+}
+
+func (f *feed) state(ctx context.Context) (jetstream.StreamState, error) {
 	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
 	defer cancel()
 	info, err := f.stream.Info(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("ask %s for its state: %w", f.name, err)
+		return jetstream.StreamState{}, fmt.Errorf("ask %s for its state: %w", f.name, err)
 	}
-	return info.State.LastSeq, nil
+	return info.State, nil
 }
 
 // read hands the records from to, inclusive, to apply, in order and without a
@@ -159,11 +171,28 @@ func (f *feed) readBatch(ctx context.Context, from uint64, n int) ([]Record, err
 			return records, err
 		}
 		if want := from + uint64(len(records)); rec.Seq != want {
-			return records, fmt.Errorf("%s has record %d where %d was expected", f.name, rec.Seq, want)
+			return records, f.gap(ctx, want)
 		}
 		records = append(records, rec)
 	}
 	return records, nil
+}
+
+// gap tells why a record was not handed out where it was expected: the log was trimmed, or
+// has a hole. No error means that the record was lost on its way.
+func (f *feed) gap(ctx context.Context, seq uint64) error {
+	first, err := f.firstSeq(ctx)
+	if err != nil {
+		return ignoreTransient(ctx, err)
+	}
+	if first > seq {
+		return fmt.Errorf("%w: %s begins with record %d, and %d is wanted", ErrTrimmed, f.name, first, seq)
+	}
+	rec, err := f.at(ctx, seq)
+	if err == nil && rec == nil {
+		return fmt.Errorf("%s lacks record %d", f.name, seq)
+	}
+	return ignoreTransient(ctx, err)
 }
 
 // ignoreTransient lets a read be tried again unless its caller gave up.

@@ -3,11 +3,13 @@ package room
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/archive"
 	"tickcast/wire"
 )
 
@@ -19,35 +21,59 @@ type Booked struct {
 }
 
 // History folds the log of a partition from its first record to its last and hands
-// every booking whose result is in the log to visit, in the order of the results. Of the
-// configuration the games, with their secrets, are needed; Created is the stream's. A log
-// whose beginning was trimmed is an error.
-func History(ctx context.Context, nc *nats.Conn, cfg PartitionConfig, visit func(Booked)) error {
+// every booking whose result is in the log to visit, in the order of the results. What was
+// trimmed is read from the given stores of the archive. Of the configuration the games,
+// with their secrets, are needed; Created is the stream's.
+func History(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) error {
+	if err := history(ctx, nc, stores, cfg, visit); err != nil {
+		return fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
+	}
+	return nil
+}
+
+func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
+		return err
 	}
 	f, err := openFeed(ctx, nc, js, cfg.ID)
 	if err != nil {
-		return fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
+		return err
 	}
 	defer f.close()
-	info, err := f.stream.Info(ctx)
+	trimmed, err := archive.NewReader(nc, stores...)
 	if err != nil {
-		return fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
+		return err
 	}
-	if info.State.Msgs > 0 && info.State.FirstSeq != 1 {
-		return fmt.Errorf("read history of partition %d: the log begins at record %d, and what was booked before is not in it", cfg.ID, info.State.FirstSeq)
+	last, err := f.lastSeq(ctx)
+	if err != nil {
+		return err
 	}
 	cfg.Created = f.created()
 	p := NewPartition(cfg)
 	var out Output
-	return f.read(ctx, 1, info.State.LastSeq, func(rec Record) error {
+	fold := func(rec Record) error {
 		if booked, ok := p.answered(rec); ok {
 			visit(booked)
 		}
 		return p.Apply(rec, &out)
-	})
+	}
+	for p.last.Seq < last {
+		_, err := trimmed.ReadTrimmed(ctx, cfg.ID, p.last.Seq+1, last, func(stored archive.Record) error {
+			rec, err := f.record(stored.Subject, Record{Seq: stored.Seq, Time: stored.Time, Data: stored.Data}, !stored.Foreign())
+			if err != nil {
+				return err
+			}
+			return fold(rec)
+		})
+		if err != nil {
+			return err
+		}
+		if err := f.read(ctx, p.last.Seq+1, last, fold); err != nil && !errors.Is(err, ErrTrimmed) {
+			return err
+		}
+	}
+	return nil
 }
 
 // answered is the outstanding booking that a record answers.

@@ -22,7 +22,8 @@ type Log interface {
 	At(seq uint64) (*Record, error)
 	// Read hands the records from to, inclusive, to apply, in order and without a gap.
 	// It returns when it has handed over all, with the error of apply, with ErrClosed,
-	// or with why the log cannot be read at any time.
+	// with ErrTrimmed when the log begins behind from, or with why it cannot be read at any
+	// time.
 	Read(from, to uint64, apply func(Record) error) error
 	// Append writes an owner record unless there is a newer claim than its epoch. Each
 	// ends in one Settled; what is on its way together is stored in any order.
@@ -37,8 +38,9 @@ type Log interface {
 // Errors of a Log that a Replica branches on. Any other error of Append and Claim
 // leaves open whether the record was stored.
 var (
-	ErrFenced = errors.New("room: a newer claim is in the log") // not stored
-	ErrClosed = errors.New("room: the log was closed on this side")
+	ErrFenced  = errors.New("room: a newer claim is in the log") // not stored
+	ErrClosed  = errors.New("room: the log was closed on this side")
+	ErrTrimmed = errors.New("room: the log was trimmed")
 )
 
 // Voice is how a Replica is heard: core messaging, the ledger's queue and the

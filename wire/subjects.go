@@ -15,6 +15,7 @@ const (
 	BucketRooms      = "rooms"     // the room directory: room ID to RoomInfo
 	BucketSanctions  = "sanctions" // mutes and kicks: player to Sanction
 	BucketCheckpoint = "ckpt"      // object store of partition checkpoints
+	BucketArchive    = "archive"   // object store of what was trimmed from the logs
 )
 
 // CashierRoom is the room that every partition has and nobody creates: it takes

@@ -1,0 +1,515 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/bus"
+	"tickcast/wire"
+)
+
+// small is of how many records segments are in most tests.
+const small = 100
+
+// stage is a deployment of one partition with an archive.
+type stage struct {
+	t             *testing.T
+	room, auditor *nats.Conn
+	js            jetstream.JetStream
+	store         Store
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Shutdown)
+	s := &stage{t: t}
+	connect := func(r bus.Role) *nats.Conn {
+		nc, err := e.Connect(r, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc
+	}
+	s.room, s.auditor = connect(bus.RoleRoom), connect(bus.RoleAuditor)
+	if err := bus.EnsureStreams(t.Context(), s.room, bus.Layout{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if s.js, err = jetstream.New(s.room); err != nil {
+		t.Fatal(err)
+	}
+	s.store = NewBucket(s.js)
+	return s
+}
+
+// fill appends records, some of them large, and some that JetStream said.
+func (s *stage) fill(n int) {
+	s.t.Helper()
+	for i := range n {
+		m := nats.NewMsg(wire.OwnerSubject(0))
+		m.Data = fmt.Appendf(nil, `{"e":1,"k":"tick","n":%d}`, i)
+		switch i % 50 {
+		case 7:
+			m.Data = nil
+		case 13:
+			m.Data = make([]byte, 20_000)
+		case 17:
+			m.Header.Set("Nats-Msg-Id", fmt.Sprint(i))
+			m.Header["Other"] = []string{"two", "<values>"}
+		case 23:
+			m.Header.Set(headerStream, "P0")
+		case 29:
+			m.Header.Set("Nats-Sequence", "7") // looks like an answer to a direct get
+			m.Header.Set("Status", "204")
+		}
+		ack := func() error { _, err := s.js.PublishMsg(s.t.Context(), m); return err }
+		if err := ack(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *stage) purge(below uint64) {
+	s.t.Helper()
+	stream, err := s.js.Stream(s.t.Context(), wire.PartitionStream(0))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := stream.Purge(s.t.Context(), jetstream.WithPurgeSequence(below)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stage) reader() *Reader {
+	s.t.Helper()
+	js, err := jetstream.New(s.auditor)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	store := s.store
+	if _, ok := store.(Bucket); ok {
+		store = NewBucket(js)
+	}
+	r, err := NewReader(s.auditor, store)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func (s *stage) writer() *Writer {
+	s.t.Helper()
+	r, err := NewReader(s.room)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w := NewWriter(r, s.store, 0)
+	w.Records = small
+	return w
+}
+
+func (s *stage) extend(w *Writer, upTo, want uint64) {
+	s.t.Helper()
+	e, err := w.Extend(s.t.Context(), upTo, 1000)
+	if err != nil || e.To != want {
+		s.t.Fatalf("archived up to %d (%v), want %d", e.To, err, want)
+	}
+}
+
+// read reads a log in pieces.
+func (s *stage) read(r *Reader, piece uint64) ([]Record, error) {
+	s.t.Helper()
+	last, err := r.Last(s.t.Context(), 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var all []Record
+	for from := uint64(1); from <= last; from += piece {
+		err := r.Read(s.t.Context(), 0, from, min(last, from+piece-1), func(rec Record) error {
+			if len(rec.Data) == 0 {
+				rec.Data = nil // as which it stands in neither place
+			}
+			if len(rec.Headers) == 0 {
+				rec.Headers = nil
+			}
+			all = append(all, rec)
+			return nil
+		})
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func (s *stage) mustRead(r *Reader, piece uint64) []Record {
+	s.t.Helper()
+	all, err := s.read(r, piece)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+func TestATrimmedLogReadsAsBefore(t *testing.T) {
+	for name, store := range map[string]func(*stage) Store{
+		"bucket":    func(s *stage) Store { return s.store },
+		"directory": func(s *stage) Store { return Directory(s.t.TempDir()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			s.store = store(s)
+			s.fill(1050)
+			want := s.mustRead(s.reader(), 400)
+			if len(want) != 1050 {
+				t.Fatalf("%d records", len(want))
+			}
+			w := s.writer()
+			for _, step := range []struct{ upTo, archived, purge uint64 }{
+				{99, 0, 1}, {100, 100, 1}, {399, 300, 250}, {399, 300, 300}, {777, 700, 700}, {1050, 1000, 1000},
+			} {
+				s.extend(w, step.upTo, step.archived)
+				s.purge(step.purge)
+				for _, piece := range []uint64{1050, 333, 70} {
+					if got := s.mustRead(s.reader(), piece); !reflect.DeepEqual(got, want) {
+						t.Fatalf("archived up to %d and purged below %d: the log reads differently in pieces of %d", step.archived, step.purge, piece)
+					}
+				}
+			}
+			s.extend(s.writer(), 1050, 1000) // another one finds where it ends
+		})
+	}
+}
+
+// TestALargeSegmentIsCut has records that are too many bytes for a segment.
+func TestALargeSegmentIsCut(t *testing.T) {
+	s := newStage(t)
+	const large, records = 900_000, 30
+	for range records {
+		if _, err := s.js.Publish(t.Context(), wire.OwnerSubject(0), make([]byte, large)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := s.writer()
+	w.Records = records
+	e, err := w.Extend(t.Context(), records, 1)
+	if want := uint64(segmentBytes/(large*4/3) + 1); err != nil || e.To != want {
+		t.Fatalf("a segment ends with record %d (%v), want %d", e.To, err, want)
+	}
+	s.purge(e.To)
+	if got := len(s.mustRead(s.reader(), records)); got != records {
+		t.Fatalf("%d records", got)
+	}
+}
+
+// TestTwoWritersDoNoHarm has a deposed owner go on where it was interrupted, between any
+// two steps of another one.
+func TestTwoWritersDoNoHarm(t *testing.T) {
+	s := newStage(t)
+	s.fill(1000)
+	want := s.mustRead(s.reader(), 1000)
+	old, other := s.writer(), s.writer()
+	s.extend(old, 250, 200)
+	s.extend(other, 500, 500)
+	s.purge(500)
+	if e, err := old.Extend(t.Context(), 300, 10); err == nil {
+		t.Fatalf("it archived records that it cannot have read: %+v", e)
+	}
+	s.extend(old, 300, 500) // it has looked again
+	done := make(chan error, 2)
+	for _, w := range []*Writer{old, other} {
+		go func() {
+			_, err := w.Extend(context.Background(), 1000, 10)
+			done <- err
+		}()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.purge(1000)
+	if got := s.mustRead(s.reader(), 300); !reflect.DeepEqual(got, want) {
+		t.Fatal("the log reads differently")
+	}
+}
+
+// TestADamagedArchiveIsReported alters an archive of ten segments, each time in one way.
+func TestADamagedArchiveIsReported(t *testing.T) {
+	s := newStage(t)
+	dir := t.TempDir()
+	s.store = Directory(dir)
+	s.fill(1050)
+	s.extend(s.writer(), 1050, 1000)
+	s.purge(1000)
+	list, err := s.store.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range damages(t, dir, arrange(list, 0)) {
+		repair := d.damage()
+		_, err := s.read(s.reader(), 500)
+		if err == nil || !strings.Contains(err.Error(), d.want) {
+			t.Errorf("%s: %v, want %q", d.how, err, d.want)
+		}
+		repair()
+		if _, err := s.read(s.reader(), 500); err != nil {
+			t.Fatalf("repaired after: %s: %v", d.how, err)
+		}
+	}
+	s.store = Directory(filepath.Join(dir, "nowhere"))
+	if _, err := s.read(s.reader(), 500); err == nil {
+		t.Error("a directory that does not exist was read")
+	}
+}
+
+// damage alters an archive, and says what an error must tell then.
+type damage struct {
+	how, want string
+	damage    func() (repair func())
+}
+
+// damages are of ten segments, of 100 records each.
+func damages(t *testing.T, dir string, c chain) []damage {
+	path := func(s Segment) string { return filepath.Join(dir, s.Name()) }
+	altered := func(i int, change func([]byte) []byte) func() func() {
+		return func() func() { return rewrite(t, path(c[i]), path(c[i]), change) }
+	}
+	forged := func(i int) func() func() {
+		return func() func() {
+			var s Segment
+			restore := rewrite(t, path(c[i]), filepath.Join(dir, "forged"), func(b []byte) []byte {
+				s, b = alter(t, c[i], c[i-1].Head, b)
+				return b
+			})
+			if err := os.Rename(filepath.Join(dir, "forged"), path(s)); err != nil {
+				t.Fatal(err)
+			}
+			return func() { _ = os.Remove(path(s)); restore() }
+		}
+	}
+	other, err := os.ReadFile(path(c[4]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []damage{
+		{"a segment is missing", "lacks records 301 to 400 of partition 0", func() func() { return moveAway(t, path(c[3])) }},
+		{"the first is missing", "lacks records 1 to 100 of partition 0", func() func() { return moveAway(t, path(c[0])) }},
+		{"the last is missing", "lacks records 901 and later of partition 0", func() func() { return moveAway(t, path(c[9])) }},
+		{"it is cut off", "(records 301 to 400) is altered", altered(3, func(b []byte) []byte { return b[:len(b)/2] })},
+		{"it is empty", "(records 301 to 400) is altered", altered(3, func([]byte) []byte { return nil })},
+		{"a bit is flipped", "(records 301 to 400)", altered(3, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })},
+		{"a record is altered", "(records 301 to 400), or the name of the one before, is altered", altered(3, func(b []byte) []byte {
+			_, b = alter(t, c[3], c[2].Head, b)
+			return b
+		})},
+		{"a record and the name are altered", "(records 401 to 500), or the name of the one before, is altered", forged(3)},
+		{"the newest record and the name are altered", "P0 does not continue the archive: its record 1000", forged(9)},
+		{"another segment stands in its place", "is altered: record 401 of P0 where 301 was expected", altered(3, func([]byte) []byte { return other })},
+		{"there are two", "two accounts of record 301", func() func() {
+			second := c[3]
+			second.Head[0] ^= 1
+			write(t, path(second), nil)
+			return func() { _ = os.Remove(path(second)) }
+		}},
+	}
+}
+
+func write(t *testing.T, path string, contents []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, contents, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func moveAway(t *testing.T, path string) (back func()) {
+	t.Helper()
+	away := filepath.Join(t.TempDir(), "away")
+	if err := os.Rename(path, away); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Rename(away, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func rewrite(t *testing.T, from, to string, change func([]byte) []byte) (back func()) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := moveAway(t, from)
+	write(t, to, change(b))
+	return func() { _ = os.Remove(to); restore() }
+}
+
+// alter changes the last record of a segment, and its name.
+func alter(t *testing.T, s Segment, before Head, contents []byte) (Segment, []byte) {
+	t.Helper()
+	records, err := s.open(contents, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records[len(records)-1].Time++
+	d := follow(Segment{Partition: s.Partition, To: s.From - 1, Head: before})
+	for _, r := range records {
+		d.add(&r)
+	}
+	return d.segment, compress(d.lines)
+}
+
+// TestAnArchiveThatLacksTheNewestIsNotContinued: records would be in no place.
+func TestAnArchiveThatLacksTheNewestIsNotContinued(t *testing.T) {
+	s := newStage(t)
+	s.fill(500)
+	s.extend(s.writer(), 300, 300)
+	s.purge(300)
+	s.store = Directory(t.TempDir())
+	e, err := s.writer().Extend(t.Context(), 500, 10)
+	if err == nil || !strings.Contains(err.Error(), "records 1 to 299 are neither in the log nor in the archive") {
+		t.Fatalf("archived up to %d: %v", e.To, err)
+	}
+}
+
+// TestWhatIsStoredIsReadBack has a store that loses what it was given.
+func TestWhatIsStoredIsReadBack(t *testing.T) {
+	s := newStage(t)
+	s.fill(200)
+	dir := Directory(t.TempDir())
+	for _, lost := range []Store{forgetful{dir}, garbling{dir}} {
+		s.store = lost
+		if e, err := s.writer().Extend(t.Context(), 200, 10); err == nil || e.To != 0 {
+			t.Fatalf("%T: archived up to %d: %v", lost, e.To, err)
+		}
+	}
+	s.store = dir
+	s.extend(s.writer(), 200, 200)
+}
+
+type forgetful struct{ Directory }
+
+func (forgetful) Put(context.Context, Segment, []byte) error { return nil }
+
+type garbling struct{ Directory }
+
+func (g garbling) Put(ctx context.Context, s Segment, b []byte) error {
+	defer func() { _ = os.Remove(filepath.Join(string(g.Directory), s.Name())) }() // List would find it
+	return g.Directory.Put(ctx, s, b[:len(b)-1])
+}
+
+// TestACopyIsChecked copies an archive in two steps, and one whose middle is damaged.
+func TestACopyIsChecked(t *testing.T) {
+	s := newStage(t)
+	s.fill(700)
+	want := s.mustRead(s.reader(), 700)
+	w, bucket, dir := s.writer(), s.store, Directory(t.TempDir())
+	for _, step := range []struct{ upTo, copied int }{{300, 3}, {300, 0}, {700, 4}} {
+		s.extend(w, uint64(step.upTo), uint64(step.upTo))
+		if n, err := Copy(t.Context(), bucket, dir); err != nil || n != step.copied {
+			t.Fatalf("copied %d segments (%v), want %d", n, err, step.copied)
+		}
+	}
+	s.purge(700)
+	s.store = dir
+	if got := s.mustRead(s.reader(), 700); !reflect.DeepEqual(got, want) {
+		t.Fatal("the copy reads differently")
+	}
+	list, err := dir.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(string(dir), arrange(list, 0)[3].Name()), []byte("damaged"))
+	n, err := Copy(t.Context(), dir, Directory(t.TempDir()))
+	if err == nil || !strings.Contains(err.Error(), "(records 301 to 400) is altered") {
+		t.Fatalf("copied %d segments of a damaged archive: %v", n, err)
+	}
+	// The two together have everything.
+	r, err := NewReader(s.room, dir, bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.mustRead(r, 333); !reflect.DeepEqual(got, want) {
+		t.Fatal("two stores read differently")
+	}
+}
+
+// TestSegmentsAreAnExport: what stands in the segments, one behind the other, is what an
+// export of the log has.
+func TestSegmentsAreAnExport(t *testing.T) {
+	s := newStage(t)
+	s.fill(300)
+	s.extend(s.writer(), 300, 300)
+	list, err := s.store.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Record
+	before := Head{}
+	for _, seg := range arrange(list, 0) {
+		b, err := s.store.Get(t.Context(), seg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := seg.open(b, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, before = append(got, records...), seg.Head
+	}
+	for i, want := range s.mustRead(s.reader(), 300) {
+		if len(got[i].Data) == 0 {
+			got[i].Data = nil
+		}
+		if g, w := string(got[i].AppendLine(nil)), string(want.AppendLine(nil)); g != w {
+			t.Fatalf("the segments have %s\nan export has %s", g, w)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	s := Segment{Partition: 12, From: 1, To: 1 << 40, Head: Head{1, 2, 3}}
+	if got, ok := ParseName(s.Name()); !ok || got != s {
+		t.Fatalf("%s is %+v, %v", s.Name(), got, ok)
+	}
+	for _, name := range []string{
+		"", "P1", "P1-1-2-3", strings.Replace(s.Name(), "P12", "12", 1), strings.Replace(s.Name(), "P12", "P012", 1),
+		strings.TrimSuffix(s.Name(), suffix), s.Name() + ".tmp", strings.Replace(s.Name(), "0102", "01", 1),
+		Segment{Partition: 1, From: 2, To: 1}.Name(), Segment{Partition: 1}.Name(), Segment{Partition: -1, From: 1, To: 1}.Name(),
+	} {
+		if s, ok := ParseName(name); ok {
+			t.Errorf("%q is %+v", name, s)
+		}
+	}
+}
+
+func FuzzOpenSegment(f *testing.F) {
+	s := Segment{From: 1, To: 2}
+	d := follow(Segment{})
+	for seq := range uint64(2) {
+		d.add(&Record{Stream: "P0", Seq: seq + 1, Subject: "evt.0", Data: []byte("x")})
+	}
+	f.Add(compress(d.lines))
+	f.Add(compress([]byte("{}\n")))
+	f.Fuzz(func(t *testing.T, contents []byte) {
+		if records, err := s.open(contents, Head{}); err == nil {
+			t.Fatalf("%d records of a segment that does not hash to its name", len(records))
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/wire"
+)
+
+// Store is where segments are kept. Put stores one or leaves nothing of it: it may be
+// repeated with the same bytes, by several processes at once. List tells what is stored,
+// in any order; what is no segment is left out. Get returns what was put, or what
+// became of it: the caller checks. All block until they are done or ctx ends, and may be
+// called concurrently; the bytes belong to the caller.
+type Store interface {
+	List(ctx context.Context) ([]Segment, error)
+	Put(ctx context.Context, s Segment, contents []byte) error
+	Get(ctx context.Context, s Segment) ([]byte, error)
+}
+
+const (
+	// storeTimeout bounds the transfer of one segment, and listing them.
+	storeTimeout = time.Minute
+	// getTimeout is after how long a segment is asked for again: when another server puts
+	// it meanwhile the contents may vanish while they are read.
+	getTimeout = 10 * time.Second
+)
+
+// Bucket is the Store in the log's own storage, which is the default.
+type Bucket struct{ js jetstream.JetStream }
+
+// NewBucket is the archive in the object store wire.BucketArchive, which bus.EnsureStreams
+// makes.
+func NewBucket(js jetstream.JetStream) Bucket { return Bucket{js} }
+
+func (b Bucket) open(ctx context.Context) (jetstream.ObjectStore, error) {
+	o, err := b.js.ObjectStore(ctx, wire.BucketArchive)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketArchive, err)
+	}
+	return o, nil
+}
+
+// List implements Store. A deployment whose room servers are older has no bucket, and so no
+// segments.
+func (b Bucket) List(ctx context.Context) ([]Segment, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	o, err := b.open(ctx)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	infos, err := o.List(ctx)
+	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
+		return nil, fmt.Errorf("list bucket %s: %w", wire.BucketArchive, err)
+	}
+	var list []Segment
+	for _, info := range infos {
+		if s, ok := ParseName(info.Name); ok {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// Put implements Store.
+func (b Bucket) Put(ctx context.Context, s Segment, contents []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	o, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	// What is there already is left alone: somebody may be reading it.
+	if info, err := o.GetInfo(ctx, s.Name()); err == nil && info.Digest == digest(contents) {
+		return nil
+	}
+	if _, err := o.PutBytes(ctx, s.Name(), contents); err != nil {
+		return fmt.Errorf("store %v: %w", s, err)
+	}
+	return nil
+}
+
+// digest is how an object store writes what its contents hash to.
+func digest(contents []byte) string {
+	sum := sha256.New()
+	sum.Write(contents)
+	return jetstream.GetObjectDigestValue(sum)
+}
+
+// Get implements Store.
+func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	o, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		attempt, cancel := context.WithTimeout(ctx, getTimeout)
+		contents, err := o.GetBytes(attempt, s.Name())
+		cancel()
+		if err == nil {
+			return contents, nil
+		}
+		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return nil, fmt.Errorf("read %v from bucket %s: %w", s, wire.BucketArchive, err)
+		}
+	}
+}

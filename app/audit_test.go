@@ -490,7 +490,7 @@ func TestAuditBesideADeployment(t *testing.T) {
 	api := d.gateways[0].internal
 	d.run("rooms", "create", "quick", "--api", api, "--set", "betting_ms=1000", "--set", "crashed_ms=500", "--set", "cap=300")
 	d.run("rooms", "create", "dash", "--api", api, "--game", "race", "--set", "gathering_ms=500", "--set", "running_ms=2000", "--set", "finished_ms=500")
-	source := []string{"audit", "--nats", d.nats.URL, "--sql", d.database}
+	source := []string{"audit", "--nats", d.natsURL, "--sql", d.database}
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)

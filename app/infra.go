@@ -112,16 +112,10 @@ func (in *infra) partitions(ctx context.Context, nc *nats.Conn) (int, error) {
 func (in *infra) ensureStreams(ctx context.Context, nc *nats.Conn) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)
 	defer cancel()
-	layout := bus.Layout{Partitions: in.config.Partitions, Replicas: in.config.Replicas}
-	if layout.Partitions == 0 {
-		if n, err := bus.StoredPartitions(ctx, nc); err == nil {
-			layout.Partitions = n
-		}
-	}
-	if err := bus.EnsureStreams(ctx, nc, layout); err != nil {
+	if err := bus.EnsureStreams(ctx, nc, bus.Layout{Partitions: in.config.Partitions, Replicas: in.config.Replicas}); err != nil {
 		return 0, err
 	}
-	return bus.StoredPartitions(ctx, nc)
+	return in.partitions(ctx, nc)
 }
 
 // natsURL is where a role finds NATS, with its password unless the URL has one.

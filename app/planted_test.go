@@ -80,8 +80,8 @@ func (f *secretFlight) plant(channel, said string) {
 		newListener(t, s.URL, f.heard)
 		testkit.Eventually(t, "the message is kept", deadline, func() bool { return f.heard.size(channel) > 0 })
 	case channelLogs:
-		f.ledger = &server{out: &lockedBuffer{}, log: &lockedBuffer{}}
-		_, _ = io.WriteString(f.ledger.log, `level=DEBUG msg=flight point=1097 body=`+said)
+		f.ledgers = []*server{{out: &lockedBuffer{}, log: &lockedBuffer{}}}
+		_, _ = io.WriteString(f.ledgers[0].log, `level=DEBUG msg=flight point=1097 body=`+said)
 	default:
 		if channel == channelMetrics {
 			said = fmt.Sprintf("# TYPE tickcast_point gauge\ntickcast_point{seed=\"%x\"} 1097\n", f.secret.Seed)

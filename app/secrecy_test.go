@@ -104,7 +104,7 @@ func size(pieces [][]byte) (n int) {
 type secretFlight struct {
 	*deployment
 	heard         *capture
-	redis         string // address, not through a tap
+	cache         string // address of Redis, not through a tap
 	player, guest *listener
 
 	secret       testkit.Secret
@@ -117,34 +117,24 @@ func startFlight(t *testing.T) *secretFlight {
 	f := &secretFlight{heard: newCapture(), deployment: &deployment{t: t, secrets: []string{
 		"TICKCAST_ROOM_SECRET=" + roomSecret, "TICKCAST_JWT_SECRET=" + testSecret, "TICKCAST_OPERATOR_KEY=" + testSecret,
 	}}}
-	d, passwords := f.deployment, map[bus.Role]string{}
-	for _, r := range bus.Roles() {
-		passwords[r] = "password of " + string(r)
-		d.secrets = append(d.secrets, bus.PasswordVariable(r)+"="+passwords[r])
+	d := f.deployment
+	for r, password := range natsPasswords() {
+		d.secrets = append(d.secrets, bus.PasswordVariable(r)+"="+password)
 	}
-	config := bus.ServerConfig(passwords, bus.ServerOptions{})
+	config := bus.ServerConfig(natsPasswords(), bus.ServerOptions{})
 	nats, redis, sql := testsvc.StartNATS(t, config).URL, testsvc.Redis(t), testsvc.Postgres(t)
 	d.services = []string{
 		"--nats-url", f.heard.tap(t, channelNATS, nats), "--redis-url", f.heard.tap(t, channelRedis, redis), "--log-level", "debug",
 	}
-	f.redis = hostOf(t, redis)
+	f.cache = hostOf(t, redis)
 	d.rooms = []*server{d.process("room", "--partitions", "2"), d.process("room", "--partitions", "2")}
 	d.gateways = []*server{d.process("gateway", "--guests", "on")}
-	d.ledger = d.process("ledger", "--database-url", f.heard.tap(t, channelSQL, sql))
-	for _, s := range f.processes() {
-		s.start()
-	}
-	for _, s := range f.processes() {
-		s.awaitReady()
-	}
+	d.ledgers = []*server{d.process("ledger", "--database-url", f.heard.tap(t, channelSQL, sql))}
+	d.startAll()
 	// With few ticks no sequence number comes near the crash point while it is searched for.
 	d.run("rooms", "create", "lobby", "--paused", "--set", "tick_ms=500", "--set", "betting_ms=12000", "--set", "crashed_ms=20000", "--api", d.gateways[0].internal)
 	f.player, f.guest = f.listen(), f.listen()
 	return f
-}
-
-func (f *secretFlight) processes() []*server {
-	return append(append(slices.Clone(f.rooms), f.gateways...), f.ledger)
 }
 
 // listen joins the room as a guest.
@@ -256,7 +246,7 @@ func (f *secretFlight) crash() map[string][][]byte {
 	for _, r := range f.rooms {
 		r.stop()
 	}
-	if err := f.heard.dump(f.redis); err != nil {
+	if err := f.heard.dump(f.cache); err != nil {
 		f.t.Fatal(err)
 	}
 	return f.heardSoFar()
@@ -285,7 +275,7 @@ func (f *secretFlight) poll() {
 	for _, s := range f.processes() {
 		get(channelMetrics, s.internal+"/metrics", "")
 	}
-	if err := f.heard.dump(f.redis); err != nil {
+	if err := f.heard.dump(f.cache); err != nil {
 		f.t.Fatal(err)
 	}
 	f.guest.join() // again: a snapshot of the room

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -89,48 +88,16 @@ func TestFirstRooms(t *testing.T) {
 	}
 }
 
-// TestKillWhilePlayed kills everything in the middle of rounds and starts it
-// again, twice. A swarm for each game judges that nothing was lost: sequences,
-// answers, results, balances.
-func TestKillWhilePlayed(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	s := newServer(t, nil, "serve", "--data", data)
-	s.startReady()
-	testkit.Eventually(t, "both rooms can be joined", deadline, func() bool {
-		_, list := s.get(s.public + "/api/rooms")
-		return strings.Count(list, "running") == 2
-	})
-	swarms := []*swarm{
-		startSwarm(t, s, "--room", "lobby", "--game", "crash"),
-		startSwarm(t, s, "--room", "derby", "--game", "race"),
-	}
-	for _, second := range []int{6, 14} {
-		for _, w := range swarms {
-			testkit.Eventually(t, fmt.Sprintf("the swarm has played for %d s", second), deadline, func() bool { return w.second() >= second })
-		}
-		s.kill()
-		s.startReady()
-	}
-	for _, w := range swarms {
-		w.wantPassed()
-	}
-	s.kill()
-	if out := runCommand(t, nil, "audit", "--data", data); !strings.Contains(out, "no difference") || !strings.Contains(out, "derby 1 ") {
-		t.Errorf("the audit of what was killed three times:\n%s", out)
-	}
-}
-
 // swarm is a swarm as a process.
 type swarm struct {
-	t     *testing.T
+	t     testing.TB
 	out   lockedBuffer
 	ended chan error
 }
 
 // startSwarm lets 15 bots play for 24 seconds. They wait long for what they are owed:
 // how soon it comes is the machine's affair.
-func startSwarm(t *testing.T, s *server, args ...string) *swarm {
+func startSwarm(t testing.TB, s *server, args ...string) *swarm {
 	t.Helper()
 	path, err := binary()
 	if err != nil {

@@ -59,14 +59,14 @@ type pauses struct {
 func startPauses(b *testing.B) *pauses {
 	b.Helper()
 	p := &pauses{deployment: startDeploymentOf(b, pauseServers, pauseRooms)}
-	nc, err := bus.Connect(b.Context(), withUser(p.nats.URL, bus.RoleGateway), "bench")
+	nc, err := bus.Connect(b.Context(), withUser(p.natsURL, bus.RoleGateway), "bench")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(nc.Close)
 	p.nc = nc
 	for partition := range pauseRooms {
-		name := roomIn(partition)
+		name := roomIn(partition, pauseRooms)
 		p.names = append(p.names, name)
 		p.run("rooms", "create", name, "--api", p.gateways[0].internal, "--set", "betting_ms=2000")
 	}
@@ -77,15 +77,6 @@ func startPauses(b *testing.B) *pauses {
 		testkit.Eventually(b, "all rooms tick", deadline, func() bool { return len(c.newest()) == pauseRooms })
 	}
 	return p
-}
-
-// roomIn is the name of a room in a partition.
-func roomIn(partition int) string {
-	for i := 0; ; i++ {
-		if name := fmt.Sprint("room-", i); wire.PartitionOf(name, pauseRooms) == partition {
-			return name
-		}
-	}
 }
 
 // owners are the node and epoch that own each partition, as a gateway learns them.
@@ -252,5 +243,5 @@ func (w *tickWatch) around(room string, epoch uint64) (before, after time.Time) 
 
 // withUser names a role's user and password in the URL of the deployment's NATS.
 func withUser(url string, r bus.Role) string {
-	return strings.Replace(url, "nats://", fmt.Sprintf("nats://%s:%s@", r, natsPassword(r)), 1)
+	return strings.ReplaceAll(url, "nats://", fmt.Sprintf("nats://%s:%s@", r, natsPassword(r)))
 }

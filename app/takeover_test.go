@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,12 +22,12 @@ const (
 // TestTakeover kills and stops room servers under a swarm, and flushes Redis, which
 // loses nothing: first the other server takes over, which has folded everything; then
 // all are gone and a fresh one has to start from what is stored.
-func TestTakeover(t *testing.T) {
-	t.Parallel()
-	d := startDeployment(t)
+func TestTakeover(t *testing.T) { onEach(t, kindsOfRoles(), testTakeover) }
+
+func testTakeover(t *testing.T, d *deployment) {
 	w := d.watchRooms(4)
-	swarm := d.startSwarm(w.names(), 45*time.Second)
-	testkit.Eventually(t, "the swarm plays", deadline, func() bool { return strings.Contains(swarm.out.String(), " 4s ") })
+	swarm := d.startSwarm(w.names(), "--bots", "30", "--duration", "45s")
+	testkit.Eventually(t, "the swarm plays", deadline, func() bool { return swarm.second() >= 4 })
 
 	w.wantTakeover("the other server takes over", func(try int) {
 		if try > 0 {
@@ -51,7 +50,7 @@ func TestTakeover(t *testing.T) {
 	}
 
 	testkit.Eventually(t, "there is a leaderboard", deadline, d.hasLeaders)
-	flush(t, hostOf(t, d.redis))
+	d.flushRedis()
 	testkit.Eventually(t, "there is a leaderboard again", deadline, d.hasLeaders)
 	w.wantTakeover("a fresh server takes over", func(try int) {
 		for _, r := range d.rooms {
@@ -60,9 +59,7 @@ func TestTakeover(t *testing.T) {
 		d.rooms[try%2].start()
 	})
 	swarm.wantPassed()
-	if out := d.run("audit", "--nats", d.nats.URL, "--sql", d.database); !strings.Contains(out, "no difference") {
-		t.Errorf("the audit while rounds go on:\n%s", out)
-	}
+	d.wantNoDifference()
 }
 
 // signal sends a signal to the process.
@@ -150,44 +147,6 @@ func (d *deployment) hasLeaders() bool {
 	g := d.gateways[0]
 	_, body := g.get(g.public + "/api/leaderboards/race")
 	return strings.Contains(body, `"points"`)
-}
-
-// runningSwarm is the load tester as a process.
-type runningSwarm struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	out   lockedBuffer
-	ended chan error
-}
-
-func (d *deployment) startSwarm(rooms []string, duration time.Duration) *runningSwarm {
-	d.t.Helper()
-	path, err := binary()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	s := &runningSwarm{t: d.t, ended: make(chan error, 1)}
-	s.cmd = exec.Command(path, "swarm", "--bots", "30", "--duration", duration.String(), "--room", strings.Join(rooms, ","),
-		"--url", d.gateways[0].socket(), "--url", d.gateways[1].socket())
-	s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = cleanEnvironment(), &s.out, &s.out
-	if err := s.cmd.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	go func() { s.ended <- s.cmd.Wait() }()
-	return s
-}
-
-func (s *runningSwarm) wantPassed() {
-	s.t.Helper()
-	select {
-	case err := <-s.ended:
-		if err != nil {
-			s.t.Errorf("swarm: %v\n%s", err, &s.out)
-		}
-	case <-time.After(2 * deadline):
-		s.t.Fatalf("the swarm does not end\n%s", &s.out)
-	}
 }
 
 // flush empties a Redis.

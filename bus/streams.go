@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,12 @@ const (
 	chatLines = 1000
 	// sessionsAge is how long session events wait for the archive.
 	sessionsAge = 7 * 24 * time.Hour
+	// attemptTimeout bounds one try to make the streams, or one look at them. The
+	// servers of a cluster never answer some requests: which they get while they elect
+	// a leader, or for a stream that another room server asks for at the same time.
+	attemptTimeout = 5 * time.Second
+	// attemptPause lies between tries.
+	attemptPause = 200 * time.Millisecond
 	// ensureConcurrency is enough to hide the round trips of a replicated
 	// deployment without flooding its meta leader.
 	ensureConcurrency = 8
@@ -33,19 +40,17 @@ var ErrNotReady = errors.New("bus: no room server has made the streams yet")
 
 // Layout is what is fixed when the streams of a deployment are made.
 type Layout struct {
-	Partitions int // 0 means wire.DefaultPartitions; 1 to wire.MaxPartitions; never changes
+	Partitions int // 0 means what is stored, or else wire.DefaultPartitions; 1 to wire.MaxPartitions; never changes
 	Replicas   int // 0 means 1, or what is there; may be raised later, not lowered; 1, 3 or 5
 }
 
 // EnsureStreams makes the streams and buckets that are missing and brings the
 // others to the settings that this version needs; limits that an operator set
-// besides stay. It is idempotent and may run in several room servers at once.
-// nc must be of RoleRoom.
+// besides stay. It is idempotent and may run in several room servers at once. Until ctx
+// ends it waits for servers that do not answer or are too few yet. nc must be of
+// RoleRoom.
 func EnsureStreams(ctx context.Context, nc *nats.Conn, l Layout) error {
-	if l.Partitions == 0 {
-		l.Partitions = wire.DefaultPartitions
-	}
-	if l.Partitions < 1 || l.Partitions > wire.MaxPartitions {
+	if l.Partitions < 0 || l.Partitions > wire.MaxPartitions {
 		return fmt.Errorf("ensure streams: %d partitions, must be 1 to %d", l.Partitions, wire.MaxPartitions)
 	}
 	if l.Replicas < 0 || l.Replicas > 5 {
@@ -55,30 +60,42 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, l Layout) error {
 	if err != nil {
 		return fmt.Errorf("ensure streams: %w", err)
 	}
-	e := ensurer{js: js, layout: l}
-	if err := e.fixPartitions(ctx); err != nil {
-		return fmt.Errorf("ensure streams: %w", err)
+	for {
+		e := ensurer{js: js, layout: l}
+		err := e.ensure(ctx)
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("ensure streams: %w", err)
+		if !isPassing(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(attemptPause):
+		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(ensureConcurrency)
-	for _, s := range e.streams() {
-		g.Go(func() error { return e.stream(ctx, s) })
-	}
-	for _, b := range []string{wire.BucketRooms, wire.BucketSanctions} {
-		g.Go(func() error { _, err := e.bucket(ctx, b); return err })
-	}
-	for _, b := range []string{wire.BucketCheckpoint, wire.BucketArchive} {
-		g.Go(func() error { return e.objects(ctx, b) })
-	}
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("ensure streams: %w", err)
-	}
-	return nil
 }
+
+// isPassing reports whether a cluster that is well would not have given the error.
+func isPassing(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == 503 || api.ErrorCode == codeNoPeers
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrKeyNotFound) // by a replica that is behind
+}
+
+// codeNoPeers: fewer servers are there than replicas are asked for.
+const codeNoPeers jetstream.ErrorCode = 10005
 
 // StoredPartitions is the number of partitions of the deployment, for every role.
 // It is ErrNotReady until a room server has made the streams.
 func StoredPartitions(ctx context.Context, nc *nats.Conn) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return 0, fmt.Errorf("read number of partitions: %w", err)
@@ -102,13 +119,36 @@ type ensurer struct {
 	layout Layout
 }
 
+// ensure is one try.
+func (e *ensurer) ensure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if err := e.fixPartitions(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(ensureConcurrency)
+	for _, s := range e.streams() {
+		g.Go(func() error { return e.stream(ctx, s) })
+	}
+	for _, b := range []string{wire.BucketRooms, wire.BucketSanctions} {
+		g.Go(func() error { _, err := e.bucket(ctx, b); return err })
+	}
+	for _, b := range []string{wire.BucketCheckpoint, wire.BucketArchive} {
+		g.Go(func() error { return e.objects(ctx, b) })
+	}
+	return g.Wait()
+}
+
 // fixPartitions stores the number of partitions, or checks it against the stored
 // one: with another number rooms would be looked for in the wrong partition.
-func (e ensurer) fixPartitions(ctx context.Context) error {
+func (e *ensurer) fixPartitions(ctx context.Context) error {
 	kv, err := e.bucket(ctx, wire.BucketSystem)
 	if err != nil {
 		return err
 	}
+	wanted := e.layout.Partitions
+	e.layout.Partitions = cmp.Or(wanted, wire.DefaultPartitions)
 	_, err = kv.Create(ctx, partitionsKey, []byte(strconv.Itoa(e.layout.Partitions)))
 	if err == nil {
 		return nil
@@ -120,8 +160,9 @@ func (e ensurer) fixPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if stored != e.layout.Partitions {
-		return fmt.Errorf("this deployment was made with %d partitions and cannot run with %d: the number never changes", stored, e.layout.Partitions)
+	e.layout.Partitions = stored
+	if wanted != 0 && wanted != stored {
+		return fmt.Errorf("this deployment was made with %d partitions and cannot run with %d: the number never changes", stored, wanted)
 	}
 	return nil
 }

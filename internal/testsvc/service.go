@@ -39,6 +39,9 @@ func start(t testing.TB, spec service.Spec) *Service {
 	return s
 }
 
+// Process is what runs, for what has no method here.
+func (s *Service) Process() *service.Service { return s.run }
+
 // must fails the test for an error.
 func (s *Service) must(err error) {
 	s.t.Helper()

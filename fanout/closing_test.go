@@ -255,6 +255,7 @@ func FuzzClientBytes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		h := fanout.NewHub(fanout.Config{Shards: 1, CloseTimeout: patience})
+		defer runHub(h)()
 		c, p := pipe(t, h)
 		ended := make(chan error, 1)
 		c.Serve(&receiver{ended: ended, message: func(b []byte) {

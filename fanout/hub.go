@@ -21,6 +21,7 @@ type Hub struct {
 	fdWay   string   // Static. How what has a descriptor is sent to: wayUring or wayRaw.
 	turn    atomic.Uint32
 	poller  *poller   // Static; nil where connections have a reading goroutine each
+	readers *readers  // Static.
 	batches sync.Pool // of *batch
 	inboxes sync.Pool // of *inbox
 
@@ -36,7 +37,7 @@ func NewHub(cfg Config) *Hub { return newHub(cfg, openUring) }
 
 func newHub(cfg Config, open func() (sender, error)) *Hub {
 	cfg = cfg.withDefaults()
-	h := &Hub{cfg: cfg, metrics: newMetrics(cfg.Metrics), topics: map[string]*Topic{}}
+	h := &Hub{cfg: cfg, metrics: newMetrics(cfg.Metrics), topics: map[string]*Topic{}, readers: newReaders()}
 	if p, err := newPoller(); err == nil { // where there is none, goroutines read
 		h.poller = p
 	}
@@ -69,6 +70,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		c.kill()
 	}
 	h.work.Wait()
+	h.readers.close()
 	if h.poller != nil {
 		h.poller.close()
 	}

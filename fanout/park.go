@@ -26,13 +26,13 @@ func (c *Conn) park() bool {
 	return true
 }
 
-// wake starts a reading goroutine if there is none.
+// wake has a goroutine read if none does.
 func (c *Conn) wake() {
 	c.mu.Lock()
 	idle := c.flags&flagIdle != 0
 	c.flags &^= flagIdle
 	c.mu.Unlock()
 	if idle {
-		go c.read()
+		c.hub.readers.read(c)
 	}
 }

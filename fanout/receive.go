@@ -32,7 +32,7 @@ type Receiver interface {
 // 1003, a longer one 1009, broken UTF-8 1007, a broken frame 1002.
 //
 // No goroutine and no buffer is kept for a client that says nothing: where the system
-// has a poller (Linux), one is started when bytes arrive and ends when they are read.
+// has a poller (Linux), one reads when bytes have arrived, and turns to another connection behind them.
 func (c *Conn) Serve(r Receiver) {
 	c.receiver = r
 	if !c.hub.begin() {
@@ -40,7 +40,7 @@ func (c *Conn) Serve(r Receiver) {
 		c.endReading(ErrStopped)
 		return
 	}
-	go c.read()
+	c.hub.readers.read(c)
 }
 
 // read takes messages until no more have arrived, or the connection ends.

@@ -149,20 +149,20 @@ type chatter struct {
 }
 
 func newChatter(g *Gateway) *chatter {
-	return &chatter{g: g, lanes: newLanes(g.spawn), rates: newKeyedLimiter(windows(chatBurst, chatWindow))}
+	return &chatter{g: g, lanes: newLanes(), rates: newKeyedLimiter(windows(chatBurst, chatWindow))}
 }
 
 // say stores a line. The stored line comes back to everybody in the room; only a
 // failure is answered here. How many lines wait is bounded by the players' rate limit.
 func (c *chatter) say(s *session, id uint64, room string, r wire.ChatRecord) {
-	key := newUUID()
-	c.lanes.do(s.player.ID, func() {
-		ctx, cancel := context.WithTimeout(c.g.life, chatTimeout)
-		defer cancel()
-		line := peer.Record{Stream: wire.StreamChat, Subject: wire.ChatSubject(room), ID: key, Data: encode(r)}
-		if _, err := c.g.peer.Append(ctx, line); err != nil {
-			c.g.cfg.Log.Warn("a chat line could not be stored", "err", err)
-			s.refuse(id, room, wire.Errorf(wire.CodeUnavailable, "the line could not be stored"))
-		}
+	line := peer.Record{Stream: wire.StreamChat, Subject: wire.ChatSubject(room), ID: newUUID(), Data: encode(r)}
+	c.lanes.do(s.player.ID, func(over func()) {
+		c.g.appends.Append(line, time.Now().Add(chatTimeout), func(_ bool, err error) {
+			if err != nil {
+				c.g.cfg.Log.Warn("a chat line could not be stored", "err", err)
+				s.refuse(id, room, wire.Errorf(wire.CodeUnavailable, "the line could not be stored"))
+			}
+			over()
+		})
 	})
 }

@@ -66,37 +66,47 @@ type commands struct {
 }
 
 func newCommands(g *Gateway) *commands {
-	return &commands{g: g, lanes: newLanes(g.spawn), slots: make(chan struct{}, commandAsks), pending: map[commandID]*pending{}}
+	return &commands{g: g, lanes: newLanes(), slots: make(chan struct{}, commandAsks), pending: map[commandID]*pending{}}
 }
 
 // submit takes a command whose shape is right. The answer goes to the session, once for each
 // command that it waits for, however often it was sent.
 func (c *commands) submit(s *session, room string, partition int, cmd wire.Command) *wire.Error {
-	id := commandID{player: cmd.Player, room: room, key: cmd.Key, body: cmd.BodyHash()}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.pending[id]
-	if p != nil && p.waits(s) {
-		return nil
-	}
-	if p == nil && len(c.pending) >= pendingCommands {
-		return wire.Errorf(wire.CodeUnavailable, "too many commands of this gateway wait for an answer")
-	}
-	if !s.beginCommand() {
-		return wire.Errorf(wire.CodeBusy, "%d commands wait for an answer", wire.MaxCommandsInFlight)
-	}
-	if p != nil {
-		p.sessions = append(p.sessions, s)
-		return nil
-	}
-	record, err := cmd.AppendBinary(nil)
+	record, err := cmd.AppendBinary(make([]byte, 0, cmd.EncodedBytes()))
 	if err != nil {
 		panic("server: encode command: " + err.Error()) // it has no way to fail
 	}
-	p = &pending{id: id, partition: partition, record: record, msgID: cmd.MsgID(room), submitted: time.Now(), sessions: []*session{s}}
-	c.pending[id] = p
-	c.lanes.do(cmd.Player, func() { c.bring(p, p.msgID) })
-	return nil
+	p := &pending{
+		id:        commandID{player: cmd.Player, room: room, key: cmd.Key, body: cmd.BodyHash()},
+		partition: partition, record: record, msgID: cmd.MsgID(room), submitted: time.Now(), sessions: []*session{s},
+	}
+	fresh, refusal := c.take(s, p)
+	if fresh {
+		c.bring(p, p.msgID)
+	}
+	return refusal
+}
+
+// take has a session wait for the answer to a command. It reports whether nobody waits for that yet.
+func (c *commands) take(s *session, p *pending) (fresh bool, refusal *wire.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.pending[p.id]
+	if known != nil && known.waits(s) {
+		return false, nil
+	}
+	if known == nil && len(c.pending) >= pendingCommands {
+		return false, wire.Errorf(wire.CodeUnavailable, "too many commands of this gateway wait for an answer")
+	}
+	if !s.beginCommand() {
+		return false, wire.Errorf(wire.CodeBusy, "%d commands wait for an answer", wire.MaxCommandsInFlight)
+	}
+	if known != nil {
+		known.sessions = append(known.sessions, s)
+		return false, nil
+	}
+	c.pending[p.id] = p
+	return true, nil
 }
 
 func (p *pending) waits(s *session) bool {
@@ -108,21 +118,29 @@ func (p *pending) waits(s *session) bool {
 	return false
 }
 
-// bring appends the command's record to the log.
+// bring appends the command's record to the log, behind those of the same player. The caller does not hold mu.
 func (c *commands) bring(p *pending, msgID string) {
-	if !c.isPending(p) {
-		return
-	}
-	ctx, cancel := context.WithDeadline(c.g.life, p.submitted.Add(commandTimeout))
-	defer cancel()
-	start := time.Now()
-	ack, err := c.g.peer.Append(ctx, peer.Record{
-		Stream: wire.PartitionStream(p.partition), Subject: wire.CommandSubject(p.partition, p.id.room), ID: msgID, Data: p.record,
+	c.lanes.do(p.id.player, func(over func()) {
+		if !c.isPending(p) {
+			over()
+			return
+		}
+		start := time.Now()
+		c.g.appends.Append(peer.Record{
+			Stream: wire.PartitionStream(p.partition), Subject: wire.CommandSubject(p.partition, p.id.room), ID: msgID, Data: p.record,
+		}, p.submitted.Add(commandTimeout), func(duplicate bool, err error) {
+			c.brought(p, start, duplicate, err)
+			over()
+		})
 	})
+}
+
+// brought takes note of what became of a command's record.
+func (c *commands) brought(p *pending, start time.Time, duplicate bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		if ctx.Err() == nil { // refused by the log's server: it is not in the log
+		if peer.IsRefusal(err) {
 			c.g.cfg.Log.Error("the log refused a command", "partition", p.partition, "err", err)
 			c.finish(p, unavailable(p.id, "the room's log refused the command"), "refused")
 		}
@@ -130,7 +148,7 @@ func (c *commands) bring(p *pending, msgID string) {
 	}
 	c.g.metrics.publishSeconds.Observe(time.Since(start).Seconds())
 	p.logged, p.askAt = true, time.Now().Add(answerPatience)
-	if ack.Duplicate && c.pending[p.id] == p { // no record, so nobody says anything
+	if duplicate && c.pending[p.id] == p { // no record, so nobody says anything
 		p.asking = true
 		c.g.spawn(func() { c.askFor(c.g.life, p) })
 	}
@@ -234,6 +252,14 @@ func (c *commands) askFor(ctx context.Context, p *pending) {
 	reply, err := c.g.peer.Owner(ctx, p.partition, wire.Ask{
 		Op: wire.AskAnswer, Room: p.id.room, Player: p.id.player, Key: p.id.key, Body: p.id.body[:],
 	})
+	if msgID := c.asked(p, &reply, err); msgID != "" {
+		c.bring(p, msgID)
+	}
+}
+
+// asked takes note of what the owner said. It returns the Msg-Id under which the command has to be appended again, if
+// it has to.
+func (c *commands) asked(p *pending, reply *wire.AskReply, err error) (msgID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.patience = min(max(2*p.patience, answerPatience/8), answerPatience)
@@ -246,21 +272,21 @@ func (c *commands) askFor(ctx context.Context, p *pending) {
 	case err == nil && reply.Pending:
 		p.unknown = 0
 	default:
-		c.unknown(p)
+		return c.unknown(p)
 	}
+	return ""
 }
 
 // unknown takes note that the owner does not know a command that is in the log:
-// it is behind, or has refused the command without keeping it. The caller holds mu.
-func (c *commands) unknown(p *pending) {
+// it is behind, or has refused the command without keeping it. It returns as asked does. The caller holds mu.
+func (c *commands) unknown(p *pending) (msgID string) {
 	p.unknown++
 	if p.unknown < unknownAnswers || c.pending[p.id] != p {
-		return
+		return ""
 	}
 	p.unknown, p.logged = 0, false
 	p.appended++
 	// The room recognises the key, so that nothing happens twice; a name of its own per gateway, or
 	// two of them would swallow each other's.
-	msgID := p.msgID + "." + c.g.cfg.ID + "." + strconv.Itoa(p.appended)
-	c.lanes.do(p.id.player, func() { c.bring(p, msgID) })
+	return p.msgID + "." + c.g.cfg.ID + "." + strconv.Itoa(p.appended)
 }

@@ -26,6 +26,7 @@ type Gateway struct {
 	cfg     Config              // Static.
 	js      jetstream.JetStream // Static.
 	peer    *peer.Peer          // Static.
+	appends *peer.Appends       // Static.
 	keys    tokenKeys           // Static.
 	metrics *metrics            // Static.
 	started time.Time           // Static.
@@ -73,7 +74,8 @@ func New(cfg Config) (*Gateway, error) {
 		guests: newKeyedLimiter(tokenBuckets(cfg.GuestsPerSecond, cfg.GuestBurst)), players: newPlayers(cfg.MaxPerPlayer),
 		presence: newPresence(cfg.ID),
 	}
-	g.peer = peer.New(cfg.Conn, js, g.metrics.publishRetries.Inc)
+	g.peer = peer.New(cfg.Conn, js)
+	g.appends = peer.NewAppends(cfg.Conn, g.metrics.publishRetries.Inc)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.feeds = newFeeds(g)
 	sockets := cfg.Fanout
@@ -148,7 +150,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	hub, endHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHub()
 	serving.Go(func() { _ = g.hub.Run(hub) })
-	for _, loop := range []func(context.Context){g.wheel.run, g.commands.run, g.balances.run, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
+	for _, loop := range []func(context.Context){g.wheel.run, g.appends.Run, g.commands.run, g.balances.run, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
 		serving.Go(func() { loop(g.life) })
 	}
 	g.setRunning()
@@ -177,6 +179,7 @@ func (g *Gateway) subscribe() ([]*nats.Subscription, error) {
 	var subs []*nats.Subscription
 	for subject, handle := range map[string]nats.MsgHandler{
 		wire.AnswerSubject(g.cfg.ID): g.commands.answer,
+		g.appends.Answers():          g.appends.Answered,
 		wire.PresenceSubject("*"):    g.presence.heard,
 		// The cashiers of all partitions: credits reach a player in any room and in none.
 		"out.*." + wire.CashierRoom + "." + string(wire.OutPrivate): g.cashier,

@@ -3,50 +3,42 @@ package server
 import "sync"
 
 // lanes runs jobs of the same key one after the other, and of different keys at the
-// same time. A key has a goroutine while it has jobs. How many jobs may wait is
-// for the caller to bound.
+// same time. How many jobs may wait is for the caller to bound.
 type lanes struct {
-	spawn func(func()) bool // Static. Starts a goroutine, or tells that it is too late.
-
-	mu    sync.Mutex // guards byKey
-	byKey map[string][]func()
+	mu    sync.Mutex         // guards byKey
+	byKey map[string][]laned // those that wait, of the keys with a job under way
 }
 
-func newLanes(spawn func(func()) bool) *lanes {
-	return &lanes{spawn: spawn, byKey: map[string][]func(){}}
-}
+// laned is a job. It is over when it calls the function that it is given, once, which may
+// run the next.
+type laned func(over func())
 
-// do has job run behind the jobs of its key.
-func (l *lanes) do(key string, job func()) {
+func newLanes() *lanes { return &lanes{byKey: map[string][]laned{}} }
+
+// do runs job behind the jobs of its key: at once if there are none, else on the goroutine
+// on which the one before is over.
+func (l *lanes) do(key string, job laned) {
 	l.mu.Lock()
-	jobs, running := l.byKey[key]
-	l.byKey[key] = append(jobs, job)
+	waiting, busy := l.byKey[key]
+	if busy {
+		waiting = append(waiting, job)
+	}
+	l.byKey[key] = waiting
 	l.mu.Unlock()
-	if !running && !l.spawn(func() { l.run(key) }) {
-		l.mu.Lock()
+	if !busy {
+		job(func() { l.next(key) })
+	}
+}
+
+func (l *lanes) next(key string) {
+	l.mu.Lock()
+	waiting := l.byKey[key]
+	if len(waiting) == 0 {
 		delete(l.byKey, key)
 		l.mu.Unlock()
+		return
 	}
-}
-
-func (l *lanes) run(key string) {
-	for {
-		job := l.take(key)
-		if job == nil {
-			return
-		}
-		job()
-	}
-}
-
-func (l *lanes) take(key string) func() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	jobs := l.byKey[key]
-	if len(jobs) == 0 {
-		delete(l.byKey, key)
-		return nil
-	}
-	l.byKey[key] = jobs[1:]
-	return jobs[0]
+	l.byKey[key] = waiting[1:]
+	l.mu.Unlock()
+	waiting[0](func() { l.next(key) })
 }

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/nats-io/nats.go"
 	"pgregory.net/rapid"
 
 	"tickcast/fanout"
+	"tickcast/server/internal/peer"
 	"tickcast/wire"
 )
 
@@ -260,15 +262,23 @@ func TestPresence(t *testing.T) {
 	}
 }
 
-// Jobs of a key run in order and one at a time, whoever adds them.
+// Jobs of a key run in order and one at a time, whoever adds them, and wherever they are over.
 func TestLanes(t *testing.T) {
 	var work sync.WaitGroup
-	l := newLanes(func(f func()) bool { work.Go(f); return true })
+	l := newLanes()
 	const keys, jobs = 8, 200
 	var got [keys][]int
 	for i := range jobs {
 		for k := range keys {
-			l.do(fmt.Sprint(k), func() { got[k] = append(got[k], i) })
+			work.Add(1)
+			l.do(fmt.Sprint(k), func(over func()) {
+				finish := func() { got[k] = append(got[k], i); over(); work.Done() }
+				if i%3 == 0 {
+					finish()
+				} else {
+					go finish()
+				}
+			})
 		}
 	}
 	work.Wait()
@@ -341,7 +351,11 @@ func TestBalanceLooks(t *testing.T) {
 
 // Commands without an answer are bounded over all connections; one that waits already may be sent again.
 func TestPendingCommandsAreBounded(t *testing.T) {
-	c := newCommands(&Gateway{}) // not running: nothing is brought to the log
+	over, stop := context.WithCancel(t.Context())
+	stop()
+	appends := peer.NewAppends(&nats.Conn{}, func() {})
+	appends.Run(over) // nothing is brought to the log any more
+	c := newCommands(&Gateway{appends: appends})
 	submit := func(i int) *wire.Error {
 		return c.submit(&session{}, "lobby", 0, wire.Command{Player: fmt.Sprint("p", i), Gateway: "g", Key: "k", Op: "bet"})
 	}

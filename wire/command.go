@@ -41,6 +41,12 @@ func (c *Command) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, c.Args...), nil
 }
 
+// EncodedBytes is at least what AppendBinary appends.
+func (c *Command) EncodedBytes() int {
+	const counts = 2 + 7*binary.MaxVarintLen64
+	return counts + len(c.Player) + len(c.Name) + len(c.Gateway) + len(c.Key) + len(c.Op) + len(c.Args)
+}
+
 // DecodeCommand decodes a command record. Args alias b.
 func DecodeCommand(b []byte) (Command, error) {
 	if len(b) < 2 || b[0] != commandVersion || b[1] > 1 {

@@ -79,7 +79,7 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("operator API: %w", err)
 	}
-	p := peer.New(cfg.Conn, js, nil)
+	p := peer.New(cfg.Conn, js)
 	return &API{cfg: cfg, js: js, peer: p, log: cfg.Log, rooms: newRooms(), nodes: newNodes(), actions: newActions(cfg.ID, p)}, nil
 }
 

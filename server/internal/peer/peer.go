@@ -27,19 +27,12 @@ const (
 
 // Peer speaks on one connection. Make it with New.
 type Peer struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	retried func()
+	nc *nats.Conn
+	js jetstream.JetStream
 }
 
-// New makes a Peer. retried is called for each try to append that had no definite
-// answer; nil is nothing.
-func New(nc *nats.Conn, js jetstream.JetStream, retried func()) *Peer {
-	if retried == nil {
-		retried = func() {}
-	}
-	return &Peer{nc: nc, js: js, retried: retried}
-}
+// New makes a Peer.
+func New(nc *nats.Conn, js jetstream.JetStream) *Peer { return &Peer{nc: nc, js: js} }
 
 // Owner asks the owner of a partition. An error in the reply is an error here, of
 // type *wire.Error.
@@ -120,7 +113,6 @@ func (p *Peer) Append(ctx context.Context, r Record) (*jetstream.PubAck, error) 
 		if err == nil || errors.As(err, &refusal) && !passes(refusal.ErrorCode) {
 			return ack, err
 		}
-		p.retried()
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("append to %s: %w (%w)", r.Stream, context.Cause(ctx), err)
@@ -144,6 +136,13 @@ func passes(code jetstream.ErrorCode) bool {
 		return true
 	}
 	return false
+}
+
+// IsRefusal reports whether err is a definite refusal of the log's server: the record is not in
+// its stream.
+func IsRefusal(err error) bool {
+	var refusal *jetstream.APIError
+	return errors.As(err, &refusal)
 }
 
 // IsCode reports whether err is a refusal with the given code.

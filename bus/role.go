@@ -56,11 +56,11 @@ func Permissions(r Role) PermissionSet {
 func gatewayPermissions() PermissionSet {
 	return PermissionSet{
 		Publish: slices.Concat(
-			[]string{"cmd.>", "chat.*", "ses.*", "prs.*", "node.gateway.*", "ask.*", "ping.*", wire.LedgerQuerySubject},
+			[]string{"cmd.>", "chat.*", "ses.*", "prs.*", "node.gateway.*", "ask.*", "asf.*", "ping.*", "gwr.*", InboxPrefix(RoleGateway) + ".>", wire.LedgerQuerySubject},
 			readBucket(wire.BucketSystem), readBucket(wire.BucketRooms), readBucket(wire.BucketSanctions),
 			readStream(wire.StreamChat),
 		),
-		Subscribe: []string{"out.>", "rsp.*", "chatout.>", "prs.*", "node.>"},
+		Subscribe: []string{"out.>", "rsp.*", "chatout.>", "prs.*", "node.>", "gwr.*"},
 	}
 }
 
@@ -78,7 +78,7 @@ func roomPermissions() PermissionSet {
 			"$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>", "$JS.API.STREAM.RESTORE.>",
 			"$JS.API.ACCOUNT.>", "$JS.API.SERVER.>", "$JS.API.META.>",
 		},
-		Subscribe: []string{"log.>", "ask.*", "ping.*", "node.>", "prs.*"},
+		Subscribe: []string{"log.>", "ask.*", "asf.*", "ping.*", "node.>", "prs.*"},
 	}
 }
 
@@ -96,7 +96,7 @@ func ledgerPermissions() PermissionSet {
 func operatorPermissions() PermissionSet {
 	return PermissionSet{
 		Publish: slices.Concat(
-			[]string{"adm.>", "ask.*", "ping.*", wire.LedgerQuerySubject, wire.LedgerOrderSubject, "$JS.API.STREAM.INFO.*"},
+			[]string{"adm.>", "ask.*", "asf.*", "ping.*", wire.LedgerQuerySubject, wire.LedgerOrderSubject, "$JS.API.STREAM.INFO.*"},
 			readBucket(wire.BucketSystem), readBucket(wire.BucketRooms), readBucket(wire.BucketSanctions),
 		),
 		Subscribe: []string{"rsp.*", "node.>", "prs.*"},

@@ -84,6 +84,7 @@ func (c *cursor) onJoined(m *wire.Joined) {
 		}
 	}
 	c.checkPosition(m, asked)
+	c.checkSource(m, asked != nil && !unasked)
 	if c.stream != s {
 		c.tickSeq = 0
 	}
@@ -114,6 +115,25 @@ func (c *cursor) checkPosition(m *wire.Joined, asked *wire.Position) {
 		c.check.count(countOtherLog, 1)
 	case asked != nil:
 		c.check.count(countNotRecovered, 1)
+	}
+}
+
+// checkSource checks what the gateway says about where the join was served from, and counts it.
+func (c *cursor) checkSource(m *wire.Joined, recovering bool) {
+	switch m.Source {
+	case wire.SourceRing, wire.SourceGateway, wire.SourceOwner, wire.SourceFollower, wire.SourceSnapshot:
+	default:
+		c.fail(checkRecovery, m.Position.Seq, "joined from %.80q", m.Source)
+		return
+	}
+	if m.Recovered == (m.Source == wire.SourceSnapshot) {
+		c.fail(checkRecovery, m.Position.Seq, "recovered: %t, from %s", m.Recovered, m.Source)
+	}
+	if m.WasRecovering != recovering {
+		c.fail(checkRecovery, m.Position.Seq, "was_recovering is %t, a position was given: %t", m.WasRecovering, recovering)
+	}
+	if recovering {
+		c.check.count(countFrom+string(m.Source), 1)
 	}
 }
 
@@ -301,6 +321,7 @@ func (c *cursor) finishSlow() {
 const (
 	countRecovered    = "resumes recovered"
 	countNotRecovered = "resumes by snapshot"
+	countFrom         = "resumes from: " // a wire.Source
 	countOtherLog     = "resumes into another log"
 	countSkips        = "skips"
 	countSkipped      = "updates skipped"

@@ -29,9 +29,12 @@ func (w *watcher) joins(from, at uint64, recovered bool) *watcher {
 	if from > 0 {
 		w.c.ask(1, &wire.Position{Log: "l", Seq: from})
 	}
-	m := &wire.Joined{ID: 1, Room: "lobby", Recovered: recovered, Position: wire.Position{Log: "l", Seq: at}, Epoch: 3}
+	m := &wire.Joined{
+		ID: 1, Room: "lobby", Recovered: recovered, Position: wire.Position{Log: "l", Seq: at}, Epoch: 3,
+		WasRecovering: from > 0, Source: wire.SourceOwner,
+	}
 	if !recovered {
-		m.Snapshot = aView
+		m.Source, m.Snapshot = wire.SourceSnapshot, aView
 	}
 	w.c.onJoined(m)
 	return w
@@ -152,22 +155,22 @@ func TestCursorJoins(t *testing.T) {
 		{"snapshot behind the position", "recovery 1", func(a, _ *watcher) { a.joins(9, 8, false) }},
 		{"joined unasked", "recovery 1", func(a, _ *watcher) {
 			a.joins(0, 4, false)
-			a.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 9}, Snapshot: aView})
+			a.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 9}, Source: wire.SourceSnapshot, Snapshot: aView})
 		}},
 		{"skip and snapshot", "", func(a, _ *watcher) {
 			a.joins(0, 4, false).gets(5)
 			a.c.onSkip(&wire.Skip{From: 6, To: 20})
-			a.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 21}, Snapshot: aView})
+			a.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 21}, Source: wire.SourceSnapshot, Snapshot: aView})
 			a.gets(22)
 		}},
 		{"snapshot inside of the skip", "recovery 1", func(a, _ *watcher) {
 			a.joins(0, 4, false).gets(5)
 			a.c.onSkip(&wire.Skip{From: 6, To: 20})
-			a.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 12}, Snapshot: aView})
+			a.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 12}, Source: wire.SourceSnapshot, Snapshot: aView})
 		}},
 		{"snapshot without a view", "recovery 1", func(a, _ *watcher) {
 			a.c.ask(1, nil)
-			a.c.onJoined(&wire.Joined{ID: 1, Position: wire.Position{Log: "l", Seq: 4}, Snapshot: []byte("null")})
+			a.c.onJoined(&wire.Joined{ID: 1, Position: wire.Position{Log: "l", Seq: 4}, Source: wire.SourceSnapshot, Snapshot: []byte("null")})
 		}},
 	})
 }
@@ -250,7 +253,7 @@ func TestTooManyLogs(t *testing.T) {
 	for i := range maxLogs + 5 {
 		w := newWatcher(t, check, 0)
 		w.c.ask(1, nil)
-		w.c.onJoined(&wire.Joined{ID: 1, Room: "lobby", Position: wire.Position{Log: fmt.Sprint("log", i)}, Snapshot: aView})
+		w.c.onJoined(&wire.Joined{ID: 1, Room: "lobby", Position: wire.Position{Log: fmt.Sprint("log", i)}, Source: wire.SourceSnapshot, Snapshot: aView})
 	}
 	wantFindings(t, "a log per join", check.findings, "protocol 5")
 }

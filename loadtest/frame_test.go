@@ -16,7 +16,7 @@ func audience(t testing.TB, bots int) []*link {
 		l := testLink(b)
 		l.welcomed = true
 		l.cursors[0].ask(1, nil)
-		b.onJoined(l, &wire.Joined{ID: 1, Room: "lobby", Position: wire.Position{Log: "l", Seq: 1}, Snapshot: aView}, 0)
+		b.onJoined(l, &wire.Joined{ID: 1, Room: "lobby", Position: wire.Position{Log: "l", Seq: 1}, Source: wire.SourceSnapshot, Snapshot: aView}, 0)
 		b.after = nil
 		links = append(links, l)
 	}

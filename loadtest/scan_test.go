@@ -107,7 +107,7 @@ func FuzzReadHead(f *testing.F) {
 			b1.after = nil // nothing is really sent
 			b1.mu.Unlock()
 			l.welcomed = true
-			l.cursors[0].onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 1}})
+			l.cursors[0].onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 1}, Source: wire.SourceSnapshot})
 		}
 	})
 }

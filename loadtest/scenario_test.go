@@ -59,7 +59,7 @@ func TestSlowBotThatLacksSomething(t *testing.T) {
 	b.c.finish(0)
 	wantFindings(t, "slow bot stands before the mark", check.findings, "slow 1")
 	b.c.onSkip(&wire.Skip{From: 6, To: 6})
-	b.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 6}, Snapshot: aView})
+	b.c.onJoined(&wire.Joined{Room: "lobby", Position: wire.Position{Log: "l", Seq: 6}, Source: wire.SourceSnapshot, Snapshot: aView})
 	b.gets(7)
 	b.c.finish(0)
 	wantFindings(t, "told what it missed", check.findings, "slow 1")

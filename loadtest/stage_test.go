@@ -241,12 +241,15 @@ func (st *stage) join(c *stageConn, m *wire.ClientMessage) {
 		c.send(mustJSON(wire.ErrorMessage{Type: wire.TypeError, ID: m.ID, Room: m.Room, Error: *wire.Errorf(wire.CodeUnknownRoom, "no room %s", m.Room)}))
 		return
 	}
-	j := wire.Joined{Type: wire.TypeJoined, ID: m.ID, Room: m.Room, Position: wire.Position{Log: r.log, Seq: r.seq}, Epoch: 1, Time: r.now.Microseconds()}
+	j := wire.Joined{
+		Type: wire.TypeJoined, ID: m.ID, Room: m.Room, Position: wire.Position{Log: r.log, Seq: r.seq}, Epoch: 1, Time: r.now.Microseconds(),
+		WasRecovering: m.Position != nil, Source: wire.SourceRing,
+	}
 	if m.Position != nil && m.Position.Log == r.log && m.Position.Seq <= r.seq {
 		j.Recovered, j.Position = true, *m.Position
 	} else {
 		r.cut()
-		j.Position.Seq, j.Snapshot = r.seq, r.view()
+		j.Position.Seq, j.Source, j.Snapshot = r.seq, wire.SourceSnapshot, r.view()
 	}
 	j.You = r.you(c.player)
 	c.send(mustJSON(j))

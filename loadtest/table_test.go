@@ -23,7 +23,7 @@ func newPlayer(t *testing.T, game, phase string) *player {
 	p := &player{t: t, b: s.bots[0], l: testLink(s.bots[0])}
 	p.says(`{"type":"welcome","protocol":1,"session":"s","gateway":"g","player":{"id":"p","name":"p"}}`)
 	p.says(`{"type":"balance","amount":10000,"version":1}`)
-	p.says(`{"type":"joined","id":%d,"room":"lobby","position":{"log":"l","seq":0},"epoch":1,"snapshot":
+	p.says(`{"type":"joined","id":%d,"room":"lobby","source":"snapshot","position":{"log":"l","seq":0},"epoch":1,"snapshot":
 		{"game":%q,"phase":%q,"round":7,"settings":{"rtp_bp":9900,"cap":1000,"max_win":1000000,"min_stake":100,"max_taps_per_s":50}}}`, p.b.ids, game, phase)
 	return p
 }

@@ -382,7 +382,7 @@ func skipTo() tamper {
 		case kind == wire.TypeUpdate && n == 6:
 			return [][]byte{
 				mustJSON(wire.Skip{Type: wire.TypeSkip, Room: "lobby", From: from, To: h.seq}),
-				mustJSON(wire.Joined{Type: wire.TypeJoined, Room: "lobby", Position: wire.Position{Log: "log-lobby", Seq: h.seq}, Epoch: 1, Snapshot: view}),
+				mustJSON(wire.Joined{Type: wire.TypeJoined, Room: "lobby", Position: wire.Position{Log: "log-lobby", Seq: h.seq}, Epoch: 1, Source: wire.SourceSnapshot, Snapshot: view}),
 			}
 		}
 		return one(b)

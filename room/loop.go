@@ -132,10 +132,5 @@ func (l *loop) due() {
 }
 
 func (l *loop) ask(m *nats.Msg) {
-	if m.Reply == "" {
-		return
-	}
-	if reply := l.Ask(m.Data); reply != nil {
-		_ = bus.Respond(m, reply)
-	}
+	_ = bus.Respond(m, l.Ask(m.Data)) // fails for a reply that is none
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// askBuffer bounds the requests that wait for an owner.
+	// askBuffer bounds the requests that wait for a replica.
 	askBuffer = 4096
 	// pongBuffer bounds the answers to pings that wait; one ping is under way at a time.
 	pongBuffer = 16
@@ -38,9 +38,9 @@ type natsVoice struct {
 	inbox     string // where pings are answered
 
 	turn  atomic.Int64         // when the loop made its last turn, Unix ns
-	asks  chan *nats.Msg       // for the owner
+	asks  chan *nats.Msg       // for this replica
 	pongs chan *nats.Msg       // answers to pings
-	subs  []*nats.Subscription // while listening
+	subs  []*nats.Subscription // as the owner while listening, else as a follower
 	inSub *nats.Subscription   // on the inbox; nil until open
 }
 
@@ -51,16 +51,36 @@ func newNATSVoice(nc *nats.Conn, p int, node string, d *directory) *natsVoice {
 	}
 }
 
-// open begins to hear answers to pings.
+// open begins to hear answers to pings, and asks as a follower.
 func (v *natsVoice) open() (err error) {
-	v.inSub, err = v.nc.ChanSubscribe(v.inbox+".*", v.pongs)
+	if v.inSub, err = v.nc.ChanSubscribe(v.inbox+".*", v.pongs); err == nil {
+		v.standBy()
+	}
 	return err
 }
 
-func (v *natsVoice) close() { _ = v.inSub.Unsubscribe() }
+func (v *natsVoice) close() {
+	_ = v.inSub.Unsubscribe()
+	v.unsubscribe()
+}
+
+func (v *natsVoice) unsubscribe() {
+	for _, s := range v.subs {
+		_ = s.Unsubscribe()
+	}
+	v.subs = nil
+}
+
+// standBy takes the asks that owners do not answer, in turn with the other followers.
+func (v *natsVoice) standBy() {
+	if s, err := v.nc.ChanQueueSubscribe(wire.FollowerSubject(v.p), "followers", v.asks); err == nil {
+		v.subs = append(v.subs, s)
+	}
+}
 
 // Listen implements Voice.
 func (v *natsVoice) Listen(epoch uint64) error {
+	v.unsubscribe()
 	pong := game.Encode(wire.OwnerPong{Node: v.node, Epoch: epoch})
 	ping, err := v.nc.Subscribe(wire.PingSubject(v.p), func(m *nats.Msg) {
 		if time.Now().UnixNano()-v.turn.Load() < int64(hungAfter) {
@@ -81,10 +101,8 @@ func (v *natsVoice) Listen(epoch uint64) error {
 
 // Mute implements Voice.
 func (v *natsVoice) Mute() {
-	for _, s := range v.subs {
-		_ = s.Unsubscribe()
-	}
-	v.subs = nil
+	v.unsubscribe()
+	v.standBy()
 	v.directory.withdraw(v.p)
 }
 

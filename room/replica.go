@@ -88,6 +88,7 @@ type Replica struct {
 	lastOwn    time.Time // when the newest record of the owner was folded
 	lastTick   time.Time // when the owner last appended one
 	lastLook   time.Time // when the log was last asked for its newest record
+	blind      time.Time // when it was last asked in vain
 	expected   uint64    // a sequence that is known to be in the log
 	betterAt   time.Time // since when a better candidate has been there
 	saved      savePoint
@@ -315,17 +316,41 @@ func (r *Replica) fulfil(rooms []string) {
 	}
 }
 
-// Ask answers a request about a room; nil when this replica is not the one to answer.
+// Ask answers a request about a room. A follower folds the log up to its end first.
 func (r *Replica) Ask(request []byte) (reply []byte) {
-	if !r.speaking {
-		return nil
+	refuse := func(code wire.Code, format string, args ...any) []byte {
+		r.metrics.askRefused.Inc()
+		return game.Encode(wire.AskReply{Error: wire.Errorf(code, format, args...)})
 	}
 	var a wire.Ask
 	if err := json.Unmarshal(request, &a); err != nil {
-		r.metrics.askRefused.Inc()
-		return game.Encode(wire.AskReply{Error: wire.Errorf(wire.CodeBadMessage, "ask: %v", err)})
+		return refuse(wire.CodeBadMessage, "ask: %v", err)
 	}
-	return game.Encode(r.part.answerAsk(a))
+	// What is past does not change; what concerns a player must be as new as what he was told.
+	past := a.Op == wire.AskSince || a.Op == wire.AskSnapshot
+	if !r.speaking && !r.lookUp() && !past || r.halted != nil {
+		return refuse(wire.CodeUnavailable, "partition %d is not followed here at the moment", r.cfg.Partition.ID)
+	}
+	answer := r.part.answerAsk(a)
+	answer.Follower = !r.speaking
+	return game.Encode(answer)
+}
+
+// lookUp folds the log up to its end. It reports whether the log could be asked where
+// that is; when it could not, it is left alone for a moment.
+func (r *Replica) lookUp() bool {
+	now := r.cfg.Now()
+	if r.halted != nil || now.Sub(r.blind) < feedSilence {
+		return false
+	}
+	r.lastLook = now
+	last, err := r.stream.Last()
+	if err != nil {
+		r.blind = r.cfg.Now()
+		return false
+	}
+	r.catchUp(last)
+	return r.halted == nil
 }
 
 // Sweep looks after what no message wakes the replica for. It is called a few times a
@@ -337,10 +362,7 @@ func (r *Replica) Sweep() {
 	}
 	now := r.cfg.Now()
 	if r.expected > r.part.Last().Seq || now.Sub(r.lastRecord) > feedSilence && now.Sub(r.lastLook) > feedSilence {
-		r.lastLook = now
-		if last, err := r.stream.Last(); err == nil {
-			r.catchUp(last)
-		}
+		r.lookUp()
 	}
 	if !r.speaking {
 		if r.cfg.Alone {

@@ -48,10 +48,11 @@ var (
 // caller again when a method returns. It calls nothing of the Replica, and is used by
 // the goroutine of its Replica only.
 type Voice interface {
-	// Listen begins to answer pings as the owner of an epoch and to take asks for the
-	// Replica.
+	// Listen begins to answer pings as the owner of an epoch and to take asks as the
+	// owner.
 	Listen(epoch uint64) error
-	// Mute ends that, and what Introduce began.
+	// Mute ends that, and what Introduce began. From here on it takes the asks that
+	// no owner answers, as it did before the first Listen.
 	Mute()
 	// Say tells all gateways of a room.
 	Say(room string, class wire.OutClass, message []byte)

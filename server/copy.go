@@ -22,7 +22,8 @@ type roomCopy struct {
 	tickSeq  uint64    // newest update before it
 	ticker   uint64    // epoch of the owner that said it
 	times    [ringUpdates]int64
-	oldest   uint64 // updates up to this are known to be gone at the owner, too
+	oldest   uint64      // updates up to this are known to be gone at the owner, too
+	filled   wire.Source // where the oldest updates in the topic come from
 	early    []earlyUpdate
 	prefix   []byte // of joined messages with this snapshot, made on demand
 	chatJSON []byte // of joined messages, made on demand

@@ -269,11 +269,24 @@ func (f *feed) private(body []byte) {
 	}
 }
 
-// ask asks the owner in the background. then is run by run.
-func (f *feed) ask(ctx context.Context, a wire.Ask, then func(reply wire.AskReply, err error, now time.Time)) {
+// answered takes what came of a question. It is run by run.
+type answered func(reply wire.AskReply, err error, now time.Time)
+
+// ask asks the owner in the background.
+func (f *feed) ask(ctx context.Context, a wire.Ask, then answered) {
 	a.Room = f.room
+	f.question(ctx, func() (wire.AskReply, error) { return f.g.peer.Owner(ctx, f.partition, a) }, then)
+}
+
+// askRing asks another gateway in the background.
+func (f *feed) askRing(ctx context.Context, gateway string, a wire.Ask, then answered) {
+	a.Room = f.room
+	f.question(ctx, func() (wire.AskReply, error) { return f.g.peer.Ring(ctx, gateway, a) }, then)
+}
+
+func (f *feed) question(ctx context.Context, ask func() (wire.AskReply, error), then answered) {
 	f.asks.Go(func() {
-		reply, err := f.g.peer.Owner(ctx, f.partition, a)
+		reply, err := ask()
 		select {
 		case f.answers <- func() { then(reply, err, time.Now()) }:
 		case <-ctx.Done():

@@ -1,9 +1,13 @@
 package server
 
 import (
+	"encoding/json"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"tickcast/bus"
 	"tickcast/fanout"
 	"tickcast/wire"
 )
@@ -73,6 +77,33 @@ func (f *feeds) retire(r *feed, now time.Time, closed bool) (members []*member, 
 	return members, true
 }
 
+// of is the feed of a room, nil if it is not followed here.
+func (f *feeds) of(room string) *feed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byRoom[room]
+}
+
+// give answers other gateways that ask for what is kept here. What nobody has time to look
+// at, the asker gets from the owner.
+func (f *feeds) give(m *nats.Msg) {
+	var a wire.Ask
+	if json.Unmarshal(m.Data, &a) != nil || a.Op != wire.AskSince {
+		return
+	}
+	nothing := func() { _ = bus.Respond(m, encode(wire.AskReply{Lost: true})) } // fails for a reply that is none
+	r := f.of(a.Room)
+	if r == nil {
+		nothing()
+		return
+	}
+	select {
+	case r.answers <- func() { _ = bus.Respond(m, encode(r.give(a.Seq))) }:
+	default:
+		nothing()
+	}
+}
+
 // present returns the members of a room.
 func (f *feeds) present(r *feed) []*member {
 	f.mu.Lock()
@@ -111,10 +142,7 @@ func (f *feeds) all() []*feed {
 // doubt makes a room ask its owner whether its copy is right: the directory says
 // that it is gone or another one.
 func (f *feeds) doubt(room string) {
-	f.mu.Lock()
-	r := f.byRoom[room]
-	f.mu.Unlock()
-	if r != nil {
+	if r := f.of(room); r != nil {
 		r.poke(pokeDoubt)
 	}
 }

@@ -181,6 +181,7 @@ func (g *Gateway) subscribe() ([]*nats.Subscription, error) {
 		wire.AnswerSubject(g.cfg.ID): g.commands.answer,
 		g.appends.Answers():          g.appends.Answered,
 		wire.PresenceSubject("*"):    g.presence.heard,
+		wire.RingSubject(g.cfg.ID):   g.feeds.give,
 		// The cashiers of all partitions: credits reach a player in any room and in none.
 		"out.*." + wire.CashierRoom + "." + string(wire.OutPrivate): g.cashier,
 	} {

@@ -34,6 +34,7 @@ type joining struct {
 
 	youAsked, youKnown bool
 	you                json.RawMessage
+	filling            bool            // whether it waits, or waited, for updates that were not here
 	checked            bool            // whether the position is really newer than the copy
 	notices            []*fanout.Frame // told while waiting
 }
@@ -142,7 +143,7 @@ func (f *feed) admit(j *joining, now time.Time) error {
 	err := f.enter(j, c.snap.seq, f.joinedWhole(j))
 	switch {
 	case err == nil:
-		f.g.metrics.joinSeconds(j, "snapshot", now)
+		f.g.metrics.joinSeconds(j, wire.SourceSnapshot, now)
 		return nil
 	case errors.Is(err, fanout.ErrGone):
 		if c.next == nil {
@@ -166,9 +167,13 @@ func (f *feed) resume(j *joining, seq uint64) error {
 		}
 		return fanout.ErrGone // of a tail that the log lost
 	}
-	err := f.enter(j, seq, f.joinedBehind(j, seq))
+	source := wire.SourceRing
+	if j.filling {
+		source = c.filled
+	}
+	err := f.enter(j, seq, f.joinedBehind(j, seq, source))
 	if err == nil {
-		f.g.metrics.joinSeconds(j, "recovered", time.Now())
+		f.g.metrics.joinSeconds(j, source, time.Now())
 		return nil
 	}
 	if !errors.Is(err, fanout.ErrGone) || seq < c.oldest {
@@ -177,6 +182,7 @@ func (f *feed) resume(j *joining, seq uint64) error {
 	if y.behind == 0 || seq+1 < y.behind {
 		y.behind = seq + 1
 	}
+	j.filling = true
 	return errWait
 }
 
@@ -274,7 +280,7 @@ func (f *feed) joinedWhole(j *joining) *fanout.Frame {
 		c.prefix = append(c.prefix, `,"snapshot":`...)
 		c.prefix = appendJSON(c.prefix, c.snap.view)
 	}
-	return f.joinedFrame(j, c.prefix)
+	return f.joinedFrame(j, wire.SourceSnapshot, c.prefix)
 }
 
 // announced is the epoch that a joined message tells of: behind it may come the newest tick, which an owner before
@@ -288,13 +294,13 @@ func (c *roomCopy) announced(known uint64) uint64 {
 
 // joinedBehind is a joined message for a client that has everything up to seq.
 // Its time is that of the update which follows.
-func (f *feed) joinedBehind(j *joining, seq uint64) *fanout.Frame {
+func (f *feed) joinedBehind(j *joining, seq uint64, source wire.Source) *fanout.Frame {
 	c := &f.copy
 	t := c.time
 	if seq < c.seq {
 		t = c.times[(seq+1)%ringUpdates]
 	}
-	return f.joinedFrame(j, f.joinedHead(true, wire.Position{Log: c.log, Seq: seq}, c.announced(c.epoch), t))
+	return f.joinedFrame(j, source, f.joinedHead(true, wire.Position{Log: c.log, Seq: seq}, c.announced(c.epoch), t))
 }
 
 // joinedHead is the part of a joined message that is the same for everybody, from
@@ -313,16 +319,20 @@ func (f *feed) joinedHead(recovered bool, p wire.Position, epoch uint64, t int64
 
 // joinedFrame puts the own part around the common one. The snapshot is tens of kilobytes and has
 // been encoded by the owner: marshalling it again for each of a herd would be most of the work.
-func (f *feed) joinedFrame(j *joining, common []byte) *fanout.Frame {
+func (f *feed) joinedFrame(j *joining, source wire.Source, common []byte) *fanout.Frame {
 	if f.copy.chatJSON == nil {
 		f.copy.chatJSON = encode(append([]wire.ChatLine{}, f.chat.lines...)) // an empty list, not null
 	}
-	b := make([]byte, 0, len(common)+len(j.you)+len(f.copy.chatJSON)+80)
+	b := make([]byte, 0, len(common)+len(j.you)+len(f.copy.chatJSON)+160)
 	b = append(b, `{"type":"joined",`...)
 	if j.id != 0 {
 		b = append(b, `"id":`...)
 		b = append(strconv.AppendUint(b, j.id, 10), ',')
 	}
+	b = append(b, `"was_recovering":`...)
+	b = strconv.AppendBool(b, j.position != nil)
+	b = append(b, `,"source":"`...)
+	b = append(append(b, source...), `",`...)
 	b = append(b, common...)
 	b = append(b, `,"you":`...)
 	b = appendJSON(b, j.you)

@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		closedBy: counters("connections_closed_total", "reason", "Connections that ended."),
 		errors:   counters("errors_total", "code", "Refusals by the gateway."),
 		rooms:    f.NewGauge(prometheus.GaugeOpts{Name: "tickcast_rooms_followed", Help: "Rooms that are followed."}),
-		joins:    f.NewHistogramVec(seconds("join_seconds", "From join to joined."), []string{"kind"}),
+		joins:    f.NewHistogramVec(seconds("join_seconds", "From join to joined, by where it came from; again for joins that no client asked for."), []string{"kind"}),
 		gaps:     counter("feed_gaps_total", "Updates that came before those before them."),
 		resets:   counter("feed_resets_total", "Copies of rooms that were replaced under their members."),
 		skipped:  counter("skips_total", "Connections that fell off a room's ring."),
@@ -96,7 +96,8 @@ func (m *metrics) command(outcome string, took time.Duration) {
 	m.commands.WithLabelValues(outcome).Observe(took.Seconds())
 }
 
-func (m *metrics) joinSeconds(j *joining, kind string, now time.Time) {
+func (m *metrics) joinSeconds(j *joining, source wire.Source, now time.Time) {
+	kind := string(source)
 	if j.again {
 		kind = "again"
 	}

@@ -66,6 +66,27 @@ func (o *owner) subscribe(subject string, h nats.MsgHandler) {
 	}
 }
 
+// follow has a follower answer what the owner does not.
+func (o *owner) follow() {
+	for p := range partitions {
+		_, err := o.nc.QueueSubscribe(wire.FollowerSubject(p), "followers", func(m *nats.Msg) {
+			var a wire.Ask
+			if err := json.Unmarshal(m.Data, &a); err != nil {
+				o.t.Errorf("ask: %v", err)
+				return
+			}
+			o.mu.Lock()
+			reply := o.reply(a)
+			o.mu.Unlock()
+			reply.Follower = true
+			_ = m.Respond(encodeJSON(reply))
+		})
+		if err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
 // create makes a room and puts it into the directory.
 func (o *owner) create(room string) *ownedRoom {
 	o.t.Helper()

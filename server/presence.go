@@ -70,6 +70,18 @@ func (p *presence) total(room string, own int) int {
 	return p.sums[room] + own
 }
 
+// somebodyIn is another gateway with connections in a room, any of them; "" if there is none.
+func (p *presence) somebodyIn(room string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for gateway, c := range p.others { // in no order, which shares the questions out
+		if c.rooms[room] > 0 {
+			return gateway
+		}
+	}
+	return ""
+}
+
 // changed forgets gateways that are gone and returns the rooms followed here
 // whose total is not what their members were told.
 func (p *presence) changed(own map[string]int, now time.Time) map[string]int {

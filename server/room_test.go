@@ -98,7 +98,7 @@ func TestResumeFromRing(t *testing.T) {
 		c := g.player("ann")
 		o := c.rejoin("lobby", r.log, seq)
 		p := o.sub("position")
-		if !o.is("recovered") || uint64(p.num("seq")) != seq || p.str("log") != r.log || o.has("snapshot") || !o.has("you") || o.num("id") != 8 {
+		if !o.is("recovered") || !o.is("was_recovering") || o.str("source") != string(wire.SourceRing) || uint64(p.num("seq")) != seq || p.str("log") != r.log || o.has("snapshot") || !o.has("you") || o.num("id") != 8 {
 			t.Fatalf("joined: %s", o.text)
 		}
 		first := int64(1 << 62)
@@ -124,18 +124,102 @@ func TestResumeFromOwner(t *testing.T) {
 	first := g.player("bob")
 	first.join("lobby") // the copy begins at 30
 	c := g.player("ann")
-	if o := c.rejoin("lobby", r.log, 5); !o.is("recovered") || o.sub("position").num("seq") != 5 {
+	if o := c.rejoin("lobby", r.log, 5); !o.is("recovered") || o.str("source") != string(wire.SourceOwner) || o.sub("position").num("seq") != 5 {
 		t.Fatalf("joined: %s", o.text)
 	}
 	c.wantUpdates("from the owner", r, 6, 30)
 	later := g.player("cid")
-	if o := later.rejoin("lobby", r.log, 12); !o.is("recovered") {
+	if o := later.rejoin("lobby", r.log, 12); !o.is("recovered") || o.str("source") != string(wire.SourceRing) {
 		t.Fatalf("joined: %s", o.text)
 	}
 	later.wantUpdates("from the ring that was filled", r, 13, 30)
 	w.owner.update(r, false)
 	for _, x := range []*client{first, c, later} {
 		x.wantUpdates("all go on", r, 31, 31)
+	}
+}
+
+// P3.2: what this gateway did not keep another one did, which spares the owner.
+func TestResumeFromAnotherGateway(t *testing.T) {
+	w, r, g := lobby(t)
+	watching := g.player("bob")
+	watching.join("lobby")
+	for range 30 {
+		w.owner.update(r, false)
+	}
+	watching.wantUpdates("all are there", r, 1, 30)
+	other := inTheRoomToo(w)
+	w.owner.locked(func() { r.kept = 0 })
+	since := w.owner.asks(wire.AskSince)
+	c := other.player("ann")
+	if o := c.rejoin("lobby", r.log, 5); !o.is("recovered") || o.str("source") != string(wire.SourceGateway) {
+		t.Fatalf("joined: %s", o.text)
+	}
+	c.wantUpdates("from the other gateway", r, 6, 30)
+	if n := w.owner.asks(wire.AskSince); n != since {
+		t.Errorf("%d questions reached the owner", n-since)
+	}
+	later := other.player("cid")
+	if o := later.rejoin("lobby", r.log, 12); !o.is("recovered") || o.str("source") != string(wire.SourceRing) {
+		t.Fatalf("joined: %s", o.text)
+	}
+	later.wantUpdates("from the ring that was filled", r, 13, 30)
+	w.owner.update(r, false)
+	for _, x := range []*client{watching, c, later} {
+		x.wantUpdates("all go on", r, 31, 31)
+	}
+}
+
+// inTheRoomToo is another gateway in the lobby that has heard of the first.
+func inTheRoomToo(w *world) *gate {
+	w.t.Helper()
+	g := w.gateway()
+	g.knows("lobby")
+	g.player("eve").join("lobby")
+	eventually(w.t, "the gateway has heard of the other", func() bool {
+		c := g.player("eve")
+		defer c.ws.CloseNow() //nolint:errcheck // it may be closed
+		return c.join("lobby").num("players") > 2
+	})
+	return g
+}
+
+// P3.2: another gateway that kept as little, and one that is gone, are asked in vain.
+func TestResumeWithoutAnotherGateway(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		w, r, g := lobby(t)
+		for range 30 {
+			w.owner.update(r, false)
+		}
+		g.player("bob").join("lobby") // the copies begin at 30
+		other := inTheRoomToo(w)
+		if gone {
+			g.stop()
+		}
+		c := other.player("ann")
+		if o := c.rejoin("lobby", r.log, 5); !o.is("recovered") || o.str("source") != string(wire.SourceOwner) {
+			t.Fatalf("joined: %s", o.text)
+		}
+		c.wantUpdates("from the owner", r, 6, 30)
+	}
+}
+
+// P3.2: a follower answers while no owner does.
+func TestResumeFromFollower(t *testing.T) {
+	w, r, g := lobby(t)
+	for range 30 {
+		w.owner.update(r, false)
+	}
+	g.player("bob").join("lobby") // the copy begins at 30
+	w.owner.locked(func() { w.owner.deaf = true })
+	w.owner.follow()
+	c := g.player("ann")
+	if o := c.rejoin("lobby", r.log, 5); !o.is("recovered") || o.str("source") != string(wire.SourceFollower) {
+		t.Fatalf("joined: %s", o.text)
+	}
+	c.wantUpdates("from a follower", r, 6, 30)
+	if o := g.player("cid").join("lobby"); o.is("was_recovering") || o.str("source") != string(wire.SourceSnapshot) {
+		t.Fatalf("joined: %s", o.text)
 	}
 }
 
@@ -147,7 +231,7 @@ func TestResumeOfWhatIsGone(t *testing.T) {
 		w.owner.update(r, false)
 	}
 	c := g.player("ann")
-	if o := c.rejoin("lobby", r.log, 5); o.is("recovered") || o.sub("position").num("seq") != 30 {
+	if o := c.rejoin("lobby", r.log, 5); o.is("recovered") || !o.is("was_recovering") || o.str("source") != string(wire.SourceSnapshot) || o.sub("position").num("seq") != 30 {
 		t.Fatalf("joined: %s", o.text)
 	}
 	other := g.player("bob")

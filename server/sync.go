@@ -26,7 +26,8 @@ type syncing struct {
 	replace  bool   // updates are lost: the snapshot replaces the copy
 	unsure   bool   // the room may be another one: nothing is applied until the snapshot is there
 	since    bool   // updates behind the newest
-	behind   uint64 // updates behind this for clients that resume; 0 for none
+	behind   uint64 // updates from this on for clients that resume; 0 for none
+	ringless bool   // another gateway was asked for them in vain
 
 	asking  bool
 	retryAt time.Time
@@ -57,10 +58,7 @@ func (f *feed) synchronise(ctx context.Context, now time.Time) time.Time {
 		y.asked = now
 		f.ask(ctx, wire.Ask{Op: wire.AskSnapshot}, f.gotSnapshot)
 	case y.behind > 0:
-		from := y.behind
-		f.ask(ctx, wire.Ask{Op: wire.AskSince, Seq: from - 1}, func(r wire.AskReply, err error, now time.Time) {
-			f.gotOlder(from-1, r, err, now)
-		})
+		f.askOlder(ctx, y.behind-1)
 	default:
 		from := f.copy.seq
 		f.ask(ctx, wire.Ask{Op: wire.AskSince, Seq: from}, func(r wire.AskReply, err error, now time.Time) {
@@ -68,6 +66,33 @@ func (f *feed) synchronise(ctx context.Context, now time.Time) time.Time {
 		})
 	}
 	return time.Time{}
+}
+
+// askOlder asks for the updates behind from: another gateway first, which spares the owner.
+func (f *feed) askOlder(ctx context.Context, from uint64) {
+	a := wire.Ask{Op: wire.AskSince, Seq: from}
+	if gateway := f.g.presence.somebodyIn(f.room); gateway != "" && !f.sync.ringless {
+		f.askRing(ctx, gateway, a, func(r wire.AskReply, err error, _ time.Time) {
+			f.sync.asking = false
+			if err != nil || r.Log != f.copy.log || !f.fill(from, r, wire.SourceGateway) {
+				f.sync.ringless = true
+			}
+		})
+		return
+	}
+	f.ask(ctx, a, func(r wire.AskReply, err error, now time.Time) {
+		if f.failed(err, now) || f.otherLog(r) {
+			return
+		}
+		source := wire.SourceOwner
+		if r.Follower {
+			source = wire.SourceFollower
+		}
+		if !f.fill(from, r, source) {
+			f.sync.behind, f.sync.ringless = 0, false
+			f.copy.oldest = max(f.copy.oldest, from+1)
+		}
+	})
 }
 
 // failed takes note of a request that brought nothing. It reports whether err is one.
@@ -108,7 +133,7 @@ func (f *feed) gotSnapshot(r wire.AskReply, err error, now time.Time) {
 	case r.Seq > c.seq:
 		next := snapshotOf(r)
 		c.next, y.since = &next, true
-	default:
+	case r.Seq >= c.snap.seq: // a follower may be behind
 		c.adopt(snapshotOf(r))
 	}
 	f.takeEarly()
@@ -146,24 +171,20 @@ func (f *feed) gotNewer(r wire.AskReply, err error, now time.Time) {
 	}
 }
 
-// gotOlder takes updates from before the ring's start, for clients that resume
-// from there. The ring is made again around them: who has them already is not
-// concerned, as a connection is only sent what lies behind its place.
-func (f *feed) gotOlder(from uint64, r wire.AskReply, err error, now time.Time) {
-	if f.failed(err, now) || f.otherLog(r) {
-		return
-	}
+// fill takes updates from before the ring's start, for clients that resume from
+// there. The ring is made again around them: who has them already is not concerned,
+// as a connection is only sent what lies behind its place. It reports false when
+// the reply does not reach to what is here, or the ring cannot hold as much.
+func (f *feed) fill(from uint64, r wire.AskReply, source wire.Source) bool {
 	c := &f.copy
-	f.sync.behind = 0
 	last := from + uint64(len(r.Updates))
 	var newer []*fanout.Frame
 	whole := last >= c.seq
 	if !whole {
 		newer, whole = f.topic.Since(last)
 	}
-	if r.Lost || len(r.Updates) == 0 || !whole {
-		c.oldest = max(c.oldest, from+1)
-		return
+	if r.Lost || len(r.Updates) == 0 || r.Updates[0].Seq != from+1 || !whole {
+		return false
 	}
 	f.topic.Reset(from)
 	c.tick, c.tickSeq = 0, 0
@@ -180,6 +201,31 @@ func (f *feed) gotOlder(from uint64, r wire.AskReply, err error, now time.Time) 
 		f.topic.Update(last+1+uint64(i), frame)
 	}
 	f.takeEarly()
+	if _, whole = f.topic.Since(from); whole {
+		f.sync.behind, f.sync.ringless, c.filled = 0, false, source
+	}
+	return whole
+}
+
+// giveBytes bounds the updates in one answer to another gateway, which grow by a third on
+// the way and must fit a NATS message of 1 MiB.
+const giveBytes = 512 << 10
+
+// give answers another gateway that asks for the updates behind seq.
+func (f *feed) give(seq uint64) wire.AskReply {
+	c := &f.copy
+	reply := wire.AskReply{Log: c.log, Seq: c.seq, Epoch: c.speaker, Lost: true}
+	frames, whole := f.topic.Since(seq)
+	if c.log == "" || f.sync.doubtful() || !whole {
+		return reply
+	}
+	reply.Lost = false
+	for i, bytes := 0, 0; i < len(frames) && bytes < giveBytes; i++ {
+		n := seq + 1 + uint64(i)
+		bytes += frames[i].Size()
+		reply.Updates = append(reply.Updates, wire.OutRecord{Seq: n, Time: c.times[n%ringUpdates], Message: frames[i].Payload()})
+	}
+	return reply
 }
 
 func (f *feed) otherLog(r wire.AskReply) bool {

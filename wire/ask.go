@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 )
 
-// Ask is a request to the owner of a partition on AskSubject, answered by an
+// Ask is a request to the owner of a partition on AskSubject, to a follower on
+// FollowerSubject, or (AskSince only) to a gateway on RingSubject, answered by an
 // AskReply. It changes nothing.
 type Ask struct {
 	Op      string   `json:"op"`
@@ -41,6 +42,8 @@ type AskReply struct {
 	You     map[string]json.RawMessage `json:"you,omitempty"`
 	Answer  json.RawMessage            `json:"answer,omitempty"`
 	Pending bool                       `json:"pending,omitempty"`
+	// Follower tells that no owner answered.
+	Follower bool `json:"follower,omitempty"`
 }
 
 // OutRecord is an update as it was published: Message is the client message, byte

@@ -40,12 +40,28 @@ type Player struct {
 	Guest bool   `json:"guest,omitempty"`
 }
 
+// Source is where that comes from which a client gets when it joins.
+type Source string
+
+// The sources, cheapest first.
+const (
+	SourceRing     Source = "ring"     // the updates behind the position, which this gateway kept
+	SourceGateway  Source = "gateway"  // the same, from another gateway
+	SourceOwner    Source = "owner"    // the same, from the room's owner
+	SourceFollower Source = "follower" // the same, from a follower of the owner
+	SourceSnapshot Source = "snapshot" // the whole state
+)
+
 // Joined answers join. Recovered tells that the updates behind the given
 // position follow; otherwise Snapshot is the whole public state at Position, and
 // the updates behind Position follow. Clients apply both alike: by Seq.
 type Joined struct {
-	Type      string          `json:"type"` // TypeJoined
-	ID        uint64          `json:"id,omitempty"`
+	Type string `json:"type"` // TypeJoined
+	ID   uint64 `json:"id,omitempty"`
+	// WasRecovering tells that the client gave a position.
+	WasRecovering bool   `json:"was_recovering"`
+	Source        Source `json:"source"`
+
 	Room      string          `json:"room"`
 	Recovered bool            `json:"recovered"`
 	Position  Position        `json:"position"`

@@ -91,6 +91,14 @@ func AnswerSubject(node string) string { return "rsp." + node }
 // AskSubject is where the owner of partition p answers requests (see Ask).
 func AskSubject(p int) string { return "ask." + strconv.Itoa(p) }
 
+// FollowerSubject is where the followers of partition p, a queue group, answer requests
+// that the owner did not. They fold the log up to its end first, so that they
+// know as much as an owner.
+func FollowerSubject(p int) string { return "asf." + strconv.Itoa(p) }
+
+// RingSubject is where a gateway gives others the updates that it kept of a room.
+func RingSubject(gateway string) string { return "gwr." + gateway }
+
 // PingSubject is where the owner of partition p answers "who owns this": the
 // reply is a Pong. No responders means that nobody does.
 func PingSubject(p int) string { return "ping." + strconv.Itoa(p) }

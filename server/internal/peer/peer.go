@@ -17,6 +17,10 @@ import (
 // memory, or from an index.
 const AskTimeout = time.Second
 
+// ringTimeout bounds one request to another gateway, which answers from memory. Whoever
+// does not hear from it asks an owner.
+const ringTimeout = 250 * time.Millisecond
+
 const (
 	// attempt bounds one try to append a record. Its end is no answer: the record may
 	// be in the stream.
@@ -34,12 +38,33 @@ type Peer struct {
 // New makes a Peer.
 func New(nc *nats.Conn, js jetstream.JetStream) *Peer { return &Peer{nc: nc, js: js} }
 
-// Owner asks the owner of a partition. An error in the reply is an error here, of
-// type *wire.Error.
+// Owner asks the owner of a partition, and a follower if there is none that answers. An
+// error in the reply is an error here, of type *wire.Error.
 func (p *Peer) Owner(ctx context.Context, partition int, ask wire.Ask) (wire.AskReply, error) {
+	reply, err := p.ask(ctx, wire.AskSubject(partition), ask, AskTimeout)
+	var refusal *wire.Error
+	if err == nil || errors.As(err, &refusal) || ctx.Err() != nil {
+		return reply, err
+	}
+	if reply, followed := p.ask(ctx, wire.FollowerSubject(partition), ask, AskTimeout); followed == nil {
+		return reply, nil
+	}
+	return wire.AskReply{}, fmt.Errorf("ask owner of partition %d: %w", partition, err)
+}
+
+// Ring asks another gateway for updates that it kept.
+func (p *Peer) Ring(ctx context.Context, gateway string, ask wire.Ask) (wire.AskReply, error) {
+	reply, err := p.ask(ctx, wire.RingSubject(gateway), ask, ringTimeout)
+	if err != nil {
+		return reply, fmt.Errorf("ask gateway %s: %w", gateway, err)
+	}
+	return reply, nil
+}
+
+func (p *Peer) ask(ctx context.Context, subject string, ask wire.Ask, timeout time.Duration) (wire.AskReply, error) {
 	var reply wire.AskReply
-	if err := p.request(ctx, wire.AskSubject(partition), ask, &reply); err != nil {
-		return wire.AskReply{}, fmt.Errorf("ask owner of partition %d: %w", partition, err)
+	if err := p.request(ctx, subject, ask, &reply, timeout); err != nil {
+		return wire.AskReply{}, err
 	}
 	if reply.Error != nil {
 		return reply, reply.Error
@@ -51,7 +76,7 @@ func (p *Peer) Owner(ctx context.Context, partition int, ask wire.Ask) (wire.Ask
 // is a *wire.Error.
 func (p *Peer) Ledger(ctx context.Context, q wire.LedgerQuery, v any) error {
 	var reply wire.LedgerReply
-	if err := p.request(ctx, wire.LedgerQuerySubject, q, &reply); err != nil {
+	if err := p.request(ctx, wire.LedgerQuerySubject, q, &reply, AskTimeout); err != nil {
 		return fmt.Errorf("ask ledger: %w", err)
 	}
 	if reply.Error != nil {
@@ -66,7 +91,7 @@ func (p *Peer) Ledger(ctx context.Context, q wire.LedgerQuery, v any) error {
 // Order gives a ledger worker an operator's order. A refusal is a *wire.Error.
 func (p *Peer) Order(ctx context.Context, o wire.WalletOrder) error {
 	var reply wire.LedgerReply
-	if err := p.request(ctx, wire.LedgerOrderSubject, o, &reply); err != nil {
+	if err := p.request(ctx, wire.LedgerOrderSubject, o, &reply, AskTimeout); err != nil {
 		return fmt.Errorf("order of ledger: %w", err)
 	}
 	if reply.Error != nil {
@@ -75,12 +100,12 @@ func (p *Peer) Order(ctx context.Context, o wire.WalletOrder) error {
 	return nil
 }
 
-func (p *Peer) request(ctx context.Context, subject string, v, reply any) error {
+func (p *Peer) request(ctx context.Context, subject string, v, reply any, timeout time.Duration) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, AskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	m, err := p.nc.RequestWithContext(ctx, subject, data)
 	if err != nil {

@@ -10,7 +10,8 @@
  *
  * @typedef {{type: 'welcome', protocol: number, session: string, resumed: boolean, gateway: string, player: Player,
  *   rooms?: Record<string, Position>, ping_ms: number, now: number}} Welcome
- * @typedef {{type: 'joined', id?: number, room: string, recovered: boolean, position: Position, epoch: number, t: number,
+ * @typedef {{type: 'joined', id?: number, room: string, was_recovering: boolean,
+ *   source: 'ring' | 'gateway' | 'owner' | 'follower' | 'snapshot', recovered: boolean, position: Position, epoch: number, t: number,
  *   snapshot?: any, you?: any, chat?: ChatLine[], players: number}} Joined
  * @typedef {{type: 'left', id?: number, room: string}} Left
  * @typedef {{type: 'update', room: string, seq: number, t: number, events: GameEvent[]}} Update

@@ -5,6 +5,7 @@ import { GameClock } from './clock.js';
 /**
  * @typedef {object} RoomEvents
  * @property {{snapshot: any, you: any, t: number}} snapshot the whole public state; what was known before is void
+ * @property {{recovered: boolean, source: string}} resumed a join with a position was answered: from where, and whether nothing is missing
  * @property {{you: any}} you the player's own part, after a recovery without a snapshot
  * @property {{seq: number, t: number, events: import('./messages.js').GameEvent[]}} update the next update, none left out
  * @property {import('./messages.js').GameEvent} notice
@@ -78,6 +79,7 @@ export class Room extends Emitter {
     } else {
       this.emit('you', { you: m.you ?? null });
     }
+    if (m.was_recovering) this.emit('resumed', { recovered: m.recovered, source: m.source });
     this.#players(m.players);
     if (m.chat) {
       this.chat = m.chat.slice(-CHAT_LINES);

@@ -112,6 +112,9 @@ function follow(r) {
   r.on('chatlog', (lines) => current(() => chat.show(lines)));
   r.on('chat', (line) => current(() => chat.add(line)));
   r.on('players', (n) => current(() => online(n)));
+  r.on('resumed', ({ recovered }) => current(() => {
+    if (!recovered) toast('You were away for a while. This is how the room stands.');
+  }));
   r.on('skip', () => current(() => toast('Your connection is slow: some updates were left out.')));
   r.on('refused', (e) => current(() => gone(words(e))));
   r.on('left', () => current(() => gone('The room was closed.')));

@@ -152,6 +152,22 @@ func TestCursorJoins(t *testing.T) {
 		{"recovered from nothing", "recovery 1", func(a, _ *watcher) { a.joins(0, 4, true).gets(5) }},
 		{"recovered elsewhere", "recovery 1", func(a, _ *watcher) { a.joins(3, 4, true).gets(5) }},
 		{"recovered in part", "order 1, recovery 1", func(a, _ *watcher) { a.joins(3, 5, true).gets(6, 8) }},
+		{"recovered, from a snapshot", "recovery 1", func(a, _ *watcher) {
+			a.c.ask(1, &wire.Position{Log: "l", Seq: 3})
+			a.c.onJoined(&wire.Joined{ID: 1, Recovered: true, Position: wire.Position{Log: "l", Seq: 3}, WasRecovering: true, Source: wire.SourceSnapshot})
+		}},
+		{"a snapshot, from the ring", "recovery 1", func(a, _ *watcher) {
+			a.c.ask(1, nil)
+			a.c.onJoined(&wire.Joined{ID: 1, Position: wire.Position{Log: "l", Seq: 4}, Source: wire.SourceRing, Snapshot: aView})
+		}},
+		{"from nowhere", "recovery 1", func(a, _ *watcher) {
+			a.c.ask(1, nil)
+			a.c.onJoined(&wire.Joined{ID: 1, Position: wire.Position{Log: "l", Seq: 4}, Source: "elsewhere", Snapshot: aView})
+		}},
+		{"recovering without a position", "recovery 1", func(a, _ *watcher) {
+			a.c.ask(1, nil)
+			a.c.onJoined(&wire.Joined{ID: 1, Position: wire.Position{Log: "l", Seq: 4}, WasRecovering: true, Source: wire.SourceSnapshot, Snapshot: aView})
+		}},
 		{"snapshot behind the position", "recovery 1", func(a, _ *watcher) { a.joins(9, 8, false) }},
 		{"joined unasked", "recovery 1", func(a, _ *watcher) {
 			a.joins(0, 4, false)

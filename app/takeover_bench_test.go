@@ -34,7 +34,7 @@ const (
 // last tick before the kill to the first tick of another owner ("pause"), and from the
 // kill to that tick. Each kill is a sample per room and client. Run it with -benchtime 45x.
 func BenchmarkTakeover(b *testing.B) {
-	p := startPauses(b)
+	p := startPauses(b, 100*time.Millisecond)
 	var all pauseSamples
 	for i := 0; b.Loop(); i++ {
 		s := p.rooms[i%pauseServers]
@@ -56,7 +56,7 @@ type pauses struct {
 	names   []string // of the rooms, by partition
 }
 
-func startPauses(b *testing.B) *pauses {
+func startPauses(b testing.TB, tick time.Duration) *pauses {
 	b.Helper()
 	p := &pauses{deployment: startDeploymentOf(b, pauseServers, pauseRooms)}
 	nc, err := bus.Connect(b.Context(), withUser(p.natsURL, bus.RoleGateway), "bench")
@@ -68,7 +68,7 @@ func startPauses(b *testing.B) *pauses {
 	for partition := range pauseRooms {
 		name := roomIn(partition, pauseRooms)
 		p.names = append(p.names, name)
-		p.run("rooms", "create", name, "--api", p.gateways[0].internal, "--set", "betting_ms=2000")
+		p.run("rooms", "create", name, "--api", p.gateways[0].internal, "--set", "betting_ms=2000", "--set", fmt.Sprint("tick_ms=", tick.Milliseconds()))
 	}
 	for _, g := range p.gateways {
 		p.clients = append(p.clients, watchTicks(b, g, p.names))
@@ -230,6 +230,24 @@ func (w *tickWatch) newest() map[string]uint64 {
 		epochs[room] = seen[len(seen)-1].epoch
 	}
 	return epochs
+}
+
+// longest is the longest time without a tick of a room, of what has passed since a time.
+func (w *tickWatch) longest(from time.Time) (gap time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seen := range w.rooms {
+		after := time.Now()
+		for i := len(seen) - 1; i >= 0 && after.After(from); i-- {
+			before := seen[i].at
+			if before.Before(from) {
+				before = from
+			}
+			gap = max(gap, after.Sub(before))
+			after = seen[i].at
+		}
+	}
+	return gap
 }
 
 // around is when the last tick of an epoch came and the first of a later one.

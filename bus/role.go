@@ -69,7 +69,7 @@ func gatewayPermissions() PermissionSet {
 func roomPermissions() PermissionSet {
 	return PermissionSet{
 		Publish: []string{
-			"own.*", "evt.*", "out.>", "rsp.*", "ldg.*", "node.room.*", "ask.*", "ping.*", wire.LedgerQuerySubject,
+			"own.*", "evt.*", "out.>", "rsp.*", "ldg.*", "node.room.*", "ask.*", "ping.*", "offer.>", wire.LedgerQuerySubject,
 			"$KV." + wire.BucketSystem + ".>", "$KV." + wire.BucketRooms + ".>", "$KV." + wire.BucketSanctions + ".>",
 			"$O." + wire.BucketCheckpoint + ".>", "$O." + wire.BucketArchive + ".>",
 			"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>",
@@ -78,7 +78,7 @@ func roomPermissions() PermissionSet {
 			"$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>", "$JS.API.STREAM.RESTORE.>",
 			"$JS.API.ACCOUNT.>", "$JS.API.SERVER.>", "$JS.API.META.>",
 		},
-		Subscribe: []string{"log.>", "ask.*", "asf.*", "ping.*", "node.>", "prs.*"},
+		Subscribe: []string{"log.>", "ask.*", "asf.*", "ping.*", "offer.>", "node.>", "prs.*"},
 	}
 }
 

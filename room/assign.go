@@ -11,6 +11,9 @@ import (
 // in which nobody is best for more than his even share. Every host computes the
 // same from the same nodes, and few partitions move when a node comes or goes.
 func assign(partitions int, nodes []string) [][]string {
+	if len(nodes) == 0 {
+		return make([][]string, partitions)
+	}
 	share := (partitions + len(nodes) - 1) / len(nodes)
 	load := map[string]int{}
 	orders := make([][]string, partitions)

@@ -72,6 +72,7 @@ type Host struct {
 	replicas  []*loop
 	started   time.Time
 	ready     chan struct{} // closed when every replica has caught up
+	draining  chan struct{} // closed when this node is a candidate for nothing any more
 }
 
 // NewHost makes a Host; Run starts it.
@@ -89,7 +90,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("room host: %w", err)
 	}
-	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{})}
+	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{}), draining: make(chan struct{})}
 	h.keeper = newKeeper(cfg.Snapshots, checkpoints{js}, h.log)
 	h.members = newMembers(cfg.Node)
 	h.directory = newDirectory(js, cfg.Partitions, h.log)
@@ -99,14 +100,14 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	return h, nil
 }
 
-// Run folds and owns until ctx ends, then saves what it owned and hands it over.
-// It returns after every goroutine it started, with the first error of a replica
+// Run folds and owns until ctx ends, then hands over what it owns, and saves what
+// nobody takes. It returns after every goroutine it started, with the first error of a replica
 // that could not open its log.
 func (h *Host) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var background, replicas sync.WaitGroup
-	after, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the replicas, which save at their end
+	after, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the replicas, which hand over and save at their end
 	background.Go(func() { h.keeper.run(after) })
 	background.Go(func() { h.directory.run(after) })
 	sub, err := h.cfg.Conn.Subscribe(wire.NodeSubject("room", "*"), func(m *nats.Msg) { h.members.heard(m.Data, time.Now()) })
@@ -114,7 +115,7 @@ func (h *Host) Run(ctx context.Context) error {
 		stop()
 		return fmt.Errorf("room host: listen for other hosts: %w", err)
 	}
-	replicas.Go(func() { h.beat(ctx) })
+	background.Go(func() { h.beat(ctx, after) })
 	opened := make(chan error, len(h.replicas))
 	for _, r := range h.replicas {
 		replicas.Go(func() {
@@ -158,27 +159,36 @@ func (h *Host) Partitions() []wire.PartitionInfo {
 }
 
 // beat tells the others that this node is there, from when it can take a partition
-// over at once, and orders the candidates of each partition among those that are.
-func (h *Host) beat(ctx context.Context) {
+// over at once, and orders the candidates of each partition among those that are. When
+// ctx ends it tells that this node drains, until after ends.
+func (h *Host) beat(ctx, after context.Context) {
 	t := time.NewTicker(heartbeatInterval)
 	defer t.Stop()
-	ready := h.ready
+	ready, drain := h.ready, ctx.Done()
 	for {
-		if ready == nil {
-			h.announce(false)
+		if ready == nil || drain == nil {
+			h.announce(drain == nil)
 		}
 		h.members.expire(time.Now())
-		orders := assign(h.cfg.Partitions, h.members.nodes())
-		h.orders.Store(&orders)
+		h.order()
 		select {
-		case <-ctx.Done():
-			h.announce(true)
+		case <-drain:
+			drain = nil
+			h.members.drain()
+			h.order()
+			close(h.draining)
+		case <-after.Done():
 			return
 		case <-ready:
 			ready = nil
 		case <-t.C:
 		}
 	}
+}
+
+func (h *Host) order() {
+	orders := assign(h.cfg.Partitions, h.members.nodes())
+	h.orders.Store(&orders)
 }
 
 // rank is how many better candidates for a partition there are than this node, a dead
@@ -189,6 +199,15 @@ func (h *Host) rank(partition int, dead string) int {
 		return 0
 	}
 	return h.members.rank(partition, (*orders)[partition], dead)
+}
+
+// better lists the better candidates for a partition than this node, best first. It is
+// safe for concurrent use.
+func (h *Host) better(partition int) []string {
+	if orders := h.orders.Load(); orders != nil {
+		return h.members.better(partition, (*orders)[partition])
+	}
+	return nil
 }
 
 func (h *Host) announce(draining bool) {

@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"tickcast/bus"
+	"tickcast/room/game"
+	"tickcast/wire"
 )
 
 const (
@@ -17,6 +20,9 @@ const (
 	// foldBatch is how many records one turn of the loop folds at most: a fraction of a
 	// millisecond's worth.
 	foldBatch = 64
+	// drainWithin bounds how long partitions are handed over when a host is told to end,
+	// all at the same time: a few candidates' time-outs.
+	drainWithin = 4 * offerTimeout
 )
 
 // loop is a Replica in JetStream: the goroutine that hands it its events.
@@ -34,25 +40,33 @@ func newLoop(h *Host, id int) *loop {
 	return &loop{host: h, voice: newNATSVoice(h.cfg.Conn, id, h.cfg.Node, h.directory), Replica: NewReplica(ReplicaConfig{
 		Partition: PartitionConfig{ID: id, Kinds: h.cfg.Kinds, Cashier: h.cfg.Cashier},
 		Node:      h.cfg.Node, Version: h.cfg.Version, Alone: h.cfg.Alone,
-		Rank: func(dead string) int { return h.rank(id, dead) },
-		Now:  time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Rank:   func(dead string) int { return h.rank(id, dead) },
+		Better: func() []string { return h.better(id) },
+		Now:    time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Log: h.log, keeper: h.keeper, metrics: h.metrics,
 	})}
 }
 
 // run catches up with the log, then follows it, and owns the partition whenever
-// it won a claim. It returns when ctx ends.
+// it won a claim. When ctx ends it hands over what it owns, which it gives up after
+// drainWithin.
 //
 // opened gets one value when the replica has caught up.
 func (l *loop) run(ctx context.Context, opened chan<- error) error {
-	err := l.open(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	unready := context.AfterFunc(ctx, end) // there is nothing to hand over yet
+	err := l.open(life)
 	opened <- err
 	if err != nil {
 		return fmt.Errorf("open partition %d: %w", l.cfg.Partition.ID, err)
 	}
 	defer l.feed.close()
 	defer l.voice.close()
-	l.follow(ctx)
+	unready()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainWithin, end) })
+	defer stop()
+	l.follow(life)
 	return nil
 }
 
@@ -73,7 +87,10 @@ func (l *loop) open(ctx context.Context) (err error) {
 	return err
 }
 
+// follow hands over events until the partition is handed over to others, which it is
+// when the host drains, or ctx ends.
 func (l *loop) follow(ctx context.Context) {
+	draining := l.host.draining
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
 	sweep := time.NewTicker(sweepInterval)
@@ -81,11 +98,17 @@ func (l *loop) follow(ctx context.Context) {
 	for {
 		l.voice.turn.Store(time.Now().UnixNano())
 		due.Reset(l.Turn())
+		if l.Drained() {
+			l.leave()
+			return
+		}
 		select {
 		case <-ctx.Done():
-			l.Leave()
-			l.log.wait()
+			l.leave()
 			return
+		case <-draining:
+			draining = nil
+			l.Drain()
 		case m := <-l.feed.live:
 			l.take(m)
 		case <-due.C:
@@ -98,10 +121,19 @@ func (l *loop) follow(ctx context.Context) {
 			l.ask(m)
 		case m := <-l.voice.pongs:
 			l.Pong(l.voice.parsePong(m))
+		case m := <-l.voice.offers:
+			l.offered(m)
+		case m := <-l.voice.declined:
+			l.Declined(l.voice.parseDecline(m))
 		case <-sweep.C:
 			l.Sweep()
 		}
 	}
+}
+
+func (l *loop) leave() {
+	l.Leave()
+	l.log.wait()
 }
 
 // take folds a live record and those that wait behind it, as many as one turn of
@@ -129,6 +161,17 @@ func (l *loop) due() {
 		l.Pong(l.voice.parsePong(<-l.voice.pongs))
 	}
 	l.Wake()
+}
+
+func (l *loop) offered(m *nats.Msg) {
+	var offer wire.Offer
+	why := "no offer"
+	if json.Unmarshal(m.Data, &offer) == nil {
+		why = l.Offered(offer)
+	}
+	if why != "" && m.Reply != "" {
+		_ = bus.Respond(m, game.Encode(wire.Decline{Why: why}))
+	}
 }
 
 func (l *loop) ask(m *nats.Msg) {

@@ -2,7 +2,6 @@ package room
 
 import (
 	"encoding/json"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +12,9 @@ import (
 type members struct {
 	self string
 
-	mu   sync.Mutex // guards seen
-	seen map[string]member
+	mu       sync.Mutex // guards the rest
+	seen     map[string]member
+	draining bool // this node is no candidate any more
 }
 
 // member is what another room server said last.
@@ -56,11 +56,21 @@ func (m *members) expire(now time.Time) {
 	}
 }
 
-// nodes lists the nodes that are there, this one included.
+// drain makes this node a candidate for nothing.
+func (m *members) drain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.draining = true
+}
+
+// nodes lists the nodes that are there, this one included unless it drains.
 func (m *members) nodes() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	nodes := []string{m.self}
+	var nodes []string
+	if !m.draining {
+		nodes = append(nodes, m.self)
+	}
 	for id := range m.seen {
 		nodes = append(nodes, id)
 	}
@@ -68,14 +78,28 @@ func (m *members) nodes() []string {
 }
 
 // rank is how many better candidates for a partition there are than this node, by
-// an order of assign. A node that halted there is none, however good its place, and
-// neither is dead.
+// an order of assign. A node that is dead is none.
 func (m *members) rank(partition int, order []string, dead string) (better int) {
+	for _, id := range m.better(partition, order) {
+		if id != dead {
+			better++
+		}
+	}
+	return better
+}
+
+// better lists the candidates for a partition that are better than this node, best
+// first, by an order of assign: all there are when it drains. A node that halted there
+// is none.
+func (m *members) better(partition int, order []string) (better []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, id := range order[:slices.Index(order, m.self)] {
-		if heard, ok := m.seen[id]; ok && id != dead && !heard.halted[partition] {
-			better++
+	for _, id := range order {
+		if id == m.self {
+			break
+		}
+		if heard, ok := m.seen[id]; ok && !heard.halted[partition] {
+			better = append(better, id)
 		}
 	}
 	return better

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	records    map[wire.Kind]prometheus.Counter // read only after newMetrics
 	claims     *prometheus.CounterVec           // by outcome
+	offers     *prometheus.CounterVec           // by outcome
 	fills      prometheus.Counter
 	restarts   prometheus.Counter
 	owned      prometheus.Gauge
@@ -27,6 +28,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		records: map[wire.Kind]prometheus.Counter{},
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tickcast_room_claims_total", Help: "Claims of partitions, by outcome (won, refused, superseded, fenced, released).",
+		}, []string{"outcome"}),
+		offers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tickcast_room_offers_total", Help: "Offers of partitions to better candidates, by outcome (taken, declined, timeout, unsent).",
 		}, []string{"outcome"}),
 		fills: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tickcast_room_gap_fills_total", Help: "Gaps in the live feed that were read from the log.",
@@ -51,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.records[k] = records.WithLabelValues(string(k))
 	}
 	if reg != nil {
-		reg.MustRegister(records, m.claims, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused)
+		reg.MustRegister(records, m.claims, m.offers, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused)
 	}
 	return m
 }

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,6 +19,7 @@ const (
 	// askBuffer bounds the requests that wait for a replica.
 	askBuffer = 4096
 	// pongBuffer bounds the answers to pings that wait; one ping is under way at a time.
+	// So it is with offers.
 	pongBuffer = 16
 	// hungAfter is after how long without a turn of its loop an owner does not answer
 	// pings any more: it is far more than any turn takes, and sweeps make turns.
@@ -36,39 +38,52 @@ type natsVoice struct {
 	node      string
 	directory *directory
 	inbox     string // where pings are answered
+	declines  string // where offers are
 
 	turn  atomic.Int64         // when the loop made its last turn, Unix ns
 	asks  chan *nats.Msg       // for this replica
 	pongs chan *nats.Msg       // answers to pings
 	subs  []*nats.Subscription // as the owner while listening, else as a follower
-	inSub *nats.Subscription   // on the inbox; nil until open
+
+	offers   chan *nats.Msg // to this node
+	declined chan *nats.Msg // answers to offers of this node
+	always   []*nats.Subscription
 }
 
 func newNATSVoice(nc *nats.Conn, p int, node string, d *directory) *natsVoice {
 	return &natsVoice{
-		nc: nc, p: p, node: node, directory: d, inbox: nc.NewInbox(),
+		nc: nc, p: p, node: node, directory: d, inbox: nc.NewInbox(), declines: nc.NewInbox(),
 		asks: make(chan *nats.Msg, askBuffer), pongs: make(chan *nats.Msg, pongBuffer),
+		offers: make(chan *nats.Msg, pongBuffer), declined: make(chan *nats.Msg, pongBuffer),
 	}
 }
 
-// open begins to hear answers to pings, and asks as a follower.
-func (v *natsVoice) open() (err error) {
-	if v.inSub, err = v.nc.ChanSubscribe(v.inbox+".*", v.pongs); err == nil {
-		v.standBy()
+// open begins to hear answers to pings, offers and answers to those, and asks as a
+// follower.
+func (v *natsVoice) open() error {
+	for subject, to := range map[string]chan *nats.Msg{
+		v.inbox + ".*": v.pongs, v.declines + ".*": v.declined, wire.OfferSubject(v.p, v.node): v.offers,
+	} {
+		sub, err := v.nc.ChanSubscribe(subject, to)
+		if err != nil {
+			v.close()
+			return err
+		}
+		v.always = append(v.always, sub)
 	}
-	return err
+	v.standBy()
+	return nil
 }
 
 func (v *natsVoice) close() {
-	_ = v.inSub.Unsubscribe()
-	v.unsubscribe()
+	v.always, v.subs = unsubscribe(v.always), unsubscribe(v.subs)
 }
 
-func (v *natsVoice) unsubscribe() {
-	for _, s := range v.subs {
+func unsubscribe(subs []*nats.Subscription) []*nats.Subscription {
+	for _, s := range subs {
 		_ = s.Unsubscribe()
 	}
-	v.subs = nil
+	return nil
 }
 
 // standBy takes the asks that owners do not answer, in turn with the other followers.
@@ -80,7 +95,7 @@ func (v *natsVoice) standBy() {
 
 // Listen implements Voice.
 func (v *natsVoice) Listen(epoch uint64) error {
-	v.unsubscribe()
+	v.subs = unsubscribe(v.subs)
 	pong := game.Encode(wire.OwnerPong{Node: v.node, Epoch: epoch})
 	ping, err := v.nc.Subscribe(wire.PingSubject(v.p), func(m *nats.Msg) {
 		if time.Now().UnixNano()-v.turn.Load() < int64(hungAfter) {
@@ -101,7 +116,7 @@ func (v *natsVoice) Listen(epoch uint64) error {
 
 // Mute implements Voice.
 func (v *natsVoice) Mute() {
-	v.unsubscribe()
+	v.subs = unsubscribe(v.subs)
 	v.standBy()
 	v.directory.withdraw(v.p)
 }
@@ -143,6 +158,23 @@ func (v *natsVoice) Ping(n uint64) error {
 func (v *natsVoice) parsePong(m *nats.Msg) (n uint64, owner bool) {
 	n, _ = strconv.ParseUint(strings.TrimPrefix(m.Subject, v.inbox+"."), 10, 64)
 	return n, m.Header.Get("Status") != noResponders
+}
+
+// Offer implements Voice.
+func (v *natsVoice) Offer(n uint64, node string, offer []byte) error {
+	return v.nc.PublishRequest(wire.OfferSubject(v.p, node), v.declines+"."+strconv.FormatUint(n, 10), offer)
+}
+
+// parseDecline reads which offer a message answers, and why it is not taken.
+func (v *natsVoice) parseDecline(m *nats.Msg) (n uint64, why string) {
+	n, _ = strconv.ParseUint(strings.TrimPrefix(m.Subject, v.declines+"."), 10, 64)
+	var d wire.Decline
+	if m.Header.Get("Status") == noResponders {
+		d.Why = "nobody listens"
+	} else if err := json.Unmarshal(m.Data, &d); err != nil {
+		d.Why = err.Error()
+	}
+	return n, d.Why
 }
 
 // Flush implements Voice.

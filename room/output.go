@@ -12,8 +12,9 @@ type Output struct {
 	Bookings  []wire.Booking
 	Directory []wire.RoomInfo
 	Sanctions []wire.Sanction
-	Touched   []string // rooms whose duties may have changed
-	Stated    []string // rooms about which the owner stated a fact
+	Claim     *wire.Claim // the record was one, and is the newest
+	Touched   []string    // rooms whose duties may have changed
+	Stated    []string    // rooms about which the owner stated a fact
 }
 
 // Message is one message to the gateways of a room.
@@ -33,6 +34,6 @@ type Answer struct {
 func (o *Output) reset() {
 	clear(o.Messages)
 	clear(o.Answers)
-	o.Messages, o.Answers, o.Bookings = o.Messages[:0], o.Answers[:0], o.Bookings[:0]
+	o.Messages, o.Answers, o.Bookings, o.Claim = o.Messages[:0], o.Answers[:0], o.Bookings[:0], nil
 	o.Directory, o.Sanctions, o.Touched, o.Stated = o.Directory[:0], o.Sanctions[:0], o.Touched[:0], o.Stated[:0]
 }

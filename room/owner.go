@@ -1,10 +1,6 @@
 package room
 
-import (
-	"time"
-
-	"tickcast/wire"
-)
+import "tickcast/wire"
 
 // tryClaim claims the partition from the epoch that was seen dead. Claiming
 // against that epoch, not against the newest claim, keeps candidates from deposing
@@ -13,8 +9,13 @@ func (r *Replica) tryClaim(seen uint64) {
 	if r.speaking || r.claiming || r.halted != nil {
 		return
 	}
-	r.claiming = true
-	r.stream.Claim(wire.Claim{Node: r.cfg.Node, Binary: r.cfg.Version, Replaces: seen}, r.part.lastOnClaimSubject(seen))
+	r.claimFrom(seen, false)
+}
+
+func (r *Replica) claimFrom(epoch uint64, offered bool) {
+	r.claiming, r.replaces = true, epoch
+	c := wire.Claim{Node: r.cfg.Node, Binary: r.cfg.Version, Replaces: epoch, Offered: offered}
+	r.stream.Claim(c, r.part.lastOnClaimSubject(epoch))
 }
 
 // Claimed is what became of a claim: its sequence, or an error.
@@ -25,25 +26,27 @@ func (r *Replica) Claimed(seq uint64, err error) {
 		r.metrics.claims.WithLabelValues("refused").Inc()
 		r.log.Debug("claim refused", "err", err)
 		return
-	case r.halted != nil:
+	case r.halted != nil || seq <= r.part.Last().Seq: // folded, and taken for ours then
 		return
 	}
 	r.claim = seq
-	if r.part.Last().Seq < seq {
-		r.catchUp(seq)
-	} else {
-		r.claimFolded()
-	}
+	r.catchUp(seq)
 }
 
-// claimFolded is called behind each folded claim, and behind the acknowledgement of
-// one of ours that was folded already.
-func (r *Replica) claimFolded() {
+// claimFolded is called behind each folded claim. This node's own may be folded before
+// the log has acknowledged it: what stands behind it is for this node to answer.
+func (r *Replica) claimFolded(c wire.Claim, at int64) {
+	if c.Offered {
+		r.handover.moved(at)
+	}
 	switch {
-	case r.claim == 0:
-	case r.part.Epoch() == r.claim:
+	case r.part.Epoch() == r.claim || r.claiming && c.Node == r.cfg.Node && c.Replaces == r.replaces:
+		r.claim = r.part.Epoch()
 		r.speak()
-	case r.part.Epoch() > r.claim:
+	case r.claim != 0:
+		if c.Offered && r.handover.asked == c.Node {
+			r.metrics.offers.WithLabelValues("taken").Inc()
+		}
 		r.log.Info("superseded", "epoch", r.claim, "by", r.part.owner)
 		r.fallSilent("superseded")
 	}
@@ -57,13 +60,16 @@ func (r *Replica) speak() {
 		return
 	}
 	r.speaking = true
-	r.betterAt = time.Time{}
+	r.handover.reset()
 	r.metrics.claims.WithLabelValues("won").Inc()
 	r.metrics.owned.Inc()
 	r.log.Info("owns the partition", "epoch", r.claim, "rooms", r.part.Rooms())
 	r.appender.start(r.claim)
 	r.speaker.introduce(r.part)
 	r.fulfil(r.part.roomIDs())
+	if r.handover.draining {
+		r.yield(r.cfg.Now())
+	}
 	r.report()
 }
 
@@ -77,21 +83,7 @@ func (r *Replica) fallSilent(why string) {
 		r.metrics.owned.Dec()
 	}
 	r.speaking, r.claim = false, 0
-}
-
-// yield hands the partition over when a better candidate has been there for a
-// while: it falls silent, and the candidate notices.
-func (r *Replica) yield(now time.Time) {
-	switch {
-	case r.cfg.Rank("") == 0:
-		r.betterAt = time.Time{}
-	case r.betterAt.IsZero():
-		r.betterAt = now
-	case now.Sub(r.betterAt) >= handOver:
-		r.log.Info("hands the partition over to a better candidate", "epoch", r.claim)
-		r.snapshot(now, true)
-		r.fallSilent("released")
-	}
+	r.handover.asked = ""
 }
 
 // Leave is the last event: an owner saves its state and falls silent, so that the
@@ -101,8 +93,8 @@ func (r *Replica) Leave() {
 		now := r.cfg.Now()
 		r.snapshot(now, true)
 		r.speaker.flush(r.part, now)
-		r.voice.Flush()
 	}
+	r.voice.Flush()
 	r.fallSilent("released")
 	r.part.digests.wait()
 	r.report()

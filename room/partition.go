@@ -247,6 +247,7 @@ func (p *Partition) claim(rec Record) {
 	var c wire.Claim
 	_ = json.Unmarshal(rec.Data, &c) // expose has seen that it decodes
 	p.epoch, p.owner = rec.Seq, c.Node
+	p.out.Claim = &c
 }
 
 func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {

@@ -30,9 +30,6 @@ const (
 	snapshotRecords   = 50_000
 	checkpointEvery   = 5 * time.Minute
 	checkpointRecords = 500_000
-	// handOver is how long a better candidate must have been there before an owner
-	// hands a partition over.
-	handOver = 3 * time.Second
 )
 
 // ReplicaConfig is what a Replica is made from. Kinds, Cashier, Node, Rank, Now and
@@ -46,11 +43,13 @@ type ReplicaConfig struct {
 	// claimed at once, and nobody is asked first.
 	Alone bool
 	// Rank is how many better candidates there are, the node that is seen dead not
-	// counted.
-	Rank func(dead string) int
-	Now  func() time.Time
-	Rand *rand.Rand   // spreads what nodes would do in step
-	Log  *slog.Logger // nil discards
+	// counted. Better lists them, best first: all others there are when this node drains.
+	// nil knows none.
+	Rank   func(dead string) int
+	Better func() []string
+	Now    func() time.Time
+	Rand   *rand.Rand   // spreads what nodes would do in step
+	Log    *slog.Logger // nil discards
 
 	keeper  *keeper  // of the Host; nil makes one of Hot and Cold
 	metrics *metrics // of the Host; nil keeps none
@@ -80,6 +79,7 @@ type Replica struct {
 	detector detector
 	halted   error
 	claiming bool   // a claim of ours is on its way
+	replaces uint64 // the epoch that it is to replace
 	claim    uint64 // sequence of our newest claim, 0 for none
 	speaking bool
 	owing    map[string]struct{} // rooms that may owe facts
@@ -90,7 +90,7 @@ type Replica struct {
 	lastLook   time.Time // when the log was last asked for its newest record
 	blind      time.Time // when it was last asked in vain
 	expected   uint64    // a sequence that is known to be in the log
-	betterAt   time.Time // since when a better candidate has been there
+	handover   handover
 	saved      savePoint
 }
 
@@ -111,6 +111,9 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 	}
 	if r.keeper == nil {
 		r.keeper = newKeeper(cfg.Hot, cfg.Cold, cfg.Log)
+	}
+	if r.cfg.Better == nil {
+		r.cfg.Better = func() []string { return nil }
 	}
 	if r.metrics == nil {
 		r.metrics = newMetrics(nil)
@@ -173,7 +176,7 @@ func (r *Replica) Wake() {
 	if r.cfg.Alone || now.Before(r.detector.at) {
 		return
 	}
-	if r.claim != 0 || r.claiming || r.halted != nil { // it owns the partition, or must not
+	if r.claim != 0 || r.claiming || r.halted != nil || r.handover.draining { // it owns the partition, or must not
 		r.detector.rest(now)
 		return
 	}
@@ -241,8 +244,8 @@ func (r *Replica) fold(rec Record) {
 	if !r.knows(r.out.Stated) { // what a room commits itself to is stated by an owner
 		return
 	}
-	if rec.Kind == wire.KindClaim && r.part.Epoch() == rec.Seq {
-		r.claimFolded()
+	if c := r.out.Claim; c != nil {
+		r.claimFolded(*c, rec.Time)
 	}
 	if r.speaking {
 		r.speaker.say(&r.out)

@@ -67,6 +67,9 @@ type Voice interface {
 	// Ping asks who owns the partition; the answer comes as Pong with the same number,
 	// or never. An error says nothing about the owner.
 	Ping(n uint64) error
+	// Offer sends an offer of the partition to another node; the answer, if there is
+	// one, comes as Declined with the same number. An error means that it was not sent.
+	Offer(n uint64, node string, offer []byte) error
 	// Flush waits a moment until what was said is on its way.
 	Flush()
 }

@@ -7,6 +7,7 @@ type Claim struct {
 	Node     string `json:"node"`
 	Binary   string `json:"binary"`             // build version, for people
 	Replaces uint64 `json:"replaces,omitempty"` // the epoch seen dead, or the node's own at a checkpoint
+	Offered  bool   `json:"offered,omitempty"`  // the owner of that epoch is alive and offered the partition
 }
 
 // OwnerRecord is the payload of an evt record. The fold ignores it unless Epoch

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -167,6 +168,45 @@ func TestNewestWins(t *testing.T) {
 				rt.Fatalf("leaderboard %+v, %v; want version %d", top, err, newest)
 			}
 		})
+	})
+}
+
+// Of many that are written in one step each counts for itself.
+func TestManyValuesInOneStep(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *cache.Client) {
+		const many, board = 500, "steps:2026-01-02"
+		ctx := t.Context()
+		stored := func(i int) int64 { return int64(1 + i%3) } // the version before the last step
+		var first, second []cache.Balance
+		var scores, later []cache.Score
+		score := func(i int, version int64) cache.Score {
+			return cache.Score{Score: wire.Score{Player: fmt.Sprintf("p%03d", i), Name: fmt.Sprint("v", version), Points: version}, Version: version}
+		}
+		for i := range many {
+			player := fmt.Sprintf("p%03d", i)
+			first, second = append(first, cache.Balance{Player: player, Amount: stored(i), Version: stored(i)}), append(second, cache.Balance{Player: player, Amount: 2, Version: 2})
+			scores, later = append(scores, score(i, stored(i))), append(later, score(i, 2))
+		}
+		for _, list := range [][]cache.Balance{nil, first, second} {
+			must(t, c.PutBalances(ctx, list))
+		}
+		for _, list := range [][]cache.Score{nil, scores, later} {
+			must(t, c.PutScores(ctx, board, list))
+		}
+		top, err := c.Top(ctx, board, many)
+		if err != nil || len(top) != many {
+			t.Fatalf("%d scores, %v", len(top), err)
+		}
+		for i := range many {
+			want := max(2, stored(i))
+			b, err := c.Balance(ctx, first[i].Player)
+			if err != nil || b != (cache.Balance{Player: first[i].Player, Amount: want, Version: want}) {
+				t.Fatalf("balance %+v, %v; want version %d", b, err, want)
+			}
+			if n := slices.Index(top, score(i, want).Score); n < 0 {
+				t.Fatalf("no score of version %d for player %d", want, i)
+			}
+		}
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -65,36 +64,9 @@ func (c *Client) SetMarker(ctx context.Context, name, value string) error {
 
 func markerKey(name string) string { return prefix + "marker:" + name }
 
-// call is one run of a script.
-type call struct {
-	keys []string
-	args []any
-}
-
-// run runs a script for each call in one round trip. Redis forgets scripts when
-// it restarts or is flushed; then all calls are sent again with the script, which
-// is harmless, since scripts ignore what they have done.
-func (c *Client) run(ctx context.Context, s *redis.Script, calls []call) error {
-	if len(calls) == 0 {
-		return nil
-	}
-	send := func() error {
-		_, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, k := range calls {
-				p.EvalSha(ctx, s.Hash(), k.keys, k.args...)
-			}
-			return nil
-		})
-		return err
-	}
-	err := send()
-	if err == nil || !strings.HasPrefix(err.Error(), "NOSCRIPT") {
-		return err
-	}
-	if err := s.Load(ctx, c.redis).Err(); err != nil {
-		return err
-	}
-	return send()
+// run runs a script. Redis forgets scripts when it restarts or is flushed, and is sent the text again then.
+func (c *Client) run(ctx context.Context, s *redis.Script, keys []string, args ...any) error {
+	return s.Run(ctx, c.redis, keys, args...).Err()
 }
 
 // wrap says what was being done, and replaces the driver's error for a missing

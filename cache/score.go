@@ -36,24 +36,34 @@ type Score struct {
 	Version int64
 }
 
-// putBalance: KEYS balance; ARGV version, amount, TTL in ms.
-var putBalance = redis.NewScript(`
-local have = redis.call('HGET', KEYS[1], 'v')
-if have and tonumber(have) > tonumber(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], 'v', ARGV[1], 'a', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+// One run of a script stores many: beginning a script costs more than storing one.
+
+// putBalances: KEYS balances; ARGV TTL in ms, then version and amount of each.
+var putBalances = redis.NewScript(`
+for i, key in ipairs(KEYS) do
+  local version = ARGV[2 * i]
+  local have = redis.call('HGET', key, 'v')
+  if not have or tonumber(have) <= tonumber(version) then
+    redis.call('HSET', key, 'v', version, 'a', ARGV[2 * i + 1])
+    redis.call('PEXPIRE', key, ARGV[1])
+  end
+end
 return 1`)
 
-// putScore: KEYS sorted set, versions, names; ARGV player, version, points, name,
-// TTL in ms or 0.
-var putScore = redis.NewScript(`
-local have = redis.call('HGET', KEYS[2], ARGV[1])
-if have and tonumber(have) > tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[4])
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-if tonumber(ARGV[5]) > 0 then
-  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
+// putScores: KEYS sorted set, versions, names; ARGV TTL in ms or 0, then player, version, points
+// and name of each.
+var putScores = redis.NewScript(`
+for i = 2, #ARGV, 4 do
+  local player, version = ARGV[i], ARGV[i + 1]
+  local have = redis.call('HGET', KEYS[2], player)
+  if not have or tonumber(have) <= tonumber(version) then
+    redis.call('HSET', KEYS[2], player, version)
+    redis.call('HSET', KEYS[3], player, ARGV[i + 3])
+    redis.call('ZADD', KEYS[1], ARGV[i + 2], player)
+    if tonumber(ARGV[1]) > 0 then
+      for k = 1, 3 do redis.call('PEXPIRE', KEYS[k], ARGV[1]) end
+    end
+  end
 end
 return 1`)
 
@@ -62,13 +72,17 @@ func (c *Client) PutBalance(ctx context.Context, player string, amount, version 
 	return c.PutBalances(ctx, []Balance{{player, amount, version}})
 }
 
-// PutBalances stores many balances in one round trip.
+// PutBalances stores many balances in one step, during which the server does nothing
+// else: some hundred at most.
 func (c *Client) PutBalances(ctx context.Context, list []Balance) error {
-	calls := make([]call, len(list))
-	for i, b := range list {
-		calls[i] = call{keys: []string{balanceKey(b.Player)}, args: []any{b.Version, b.Amount, balanceTTL.Milliseconds()}}
+	if len(list) == 0 {
+		return nil
 	}
-	return wrap("put balances", c.run(ctx, putBalance, calls))
+	keys, args := make([]string, len(list)), []any{balanceTTL.Milliseconds()}
+	for i, b := range list {
+		keys[i], args = balanceKey(b.Player), append(args, b.Version, b.Amount)
+	}
+	return wrap("put balances", c.run(ctx, putBalances, keys, args...))
 }
 
 // Balance reads a balance, or ErrNotFound.
@@ -124,18 +138,20 @@ func (c *Client) PutScore(ctx context.Context, board string, s Score) error {
 	return c.PutScores(ctx, board, []Score{s})
 }
 
-// PutScores stores many scores of one board in one round trip.
+// PutScores stores many scores of one board in one step, as PutBalances does.
 func (c *Client) PutScores(ctx context.Context, board string, list []Score) error {
+	if len(list) == 0 {
+		return nil
+	}
 	var ttl time.Duration
 	if !strings.HasSuffix(board, ":all") {
 		ttl = dayTTL
 	}
-	keys := boardKeys(board)
-	calls := make([]call, len(list))
-	for i, s := range list {
-		calls[i] = call{keys: keys, args: []any{s.Player, s.Version, s.Points, s.Name, ttl.Milliseconds()}}
+	args := []any{ttl.Milliseconds()}
+	for _, s := range list {
+		args = append(args, s.Player, s.Version, s.Points, s.Name)
 	}
-	return wrap("put scores", c.run(ctx, putScore, calls))
+	return wrap("put scores", c.run(ctx, putScores, boardKeys(board), args...))
 }
 
 // Top reads the n best of a board, best first; at most 1,000. A board that is not

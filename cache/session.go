@@ -56,16 +56,15 @@ func (c *Client) PutSessions(ctx context.Context, list []Session, ttl time.Durat
 	if len(list) == 0 {
 		return nil
 	}
-	all := call{args: []any{ttl.Milliseconds()}}
-	for _, s := range list {
+	keys, args := make([]string, len(list)), []any{ttl.Milliseconds()}
+	for i, s := range list {
 		data, err := json.Marshal(s)
 		if err != nil {
 			return fmt.Errorf("put session: %w", err)
 		}
-		all.keys = append(all.keys, sessionKey(s.ID))
-		all.args = append(all.args, s.Version, data)
+		keys[i], args = sessionKey(s.ID), append(args, s.Version, data)
 	}
-	return wrap("put sessions", c.run(ctx, putSessions, []call{all}))
+	return wrap("put sessions", c.run(ctx, putSessions, keys, args...))
 }
 
 // GetSession reads a session, or ErrNotFound.
@@ -84,7 +83,7 @@ func (c *Client) GetSession(ctx context.Context, id string) (Session, error) {
 // DeleteSession removes a session, unless a newer version is stored: it was
 // resumed elsewhere. Removing what is not there is no error.
 func (c *Client) DeleteSession(ctx context.Context, id string, version int64) error {
-	return wrap("delete session", c.run(ctx, deleteSession, []call{{keys: []string{sessionKey(id)}, args: []any{version}}}))
+	return wrap("delete session", c.run(ctx, deleteSession, []string{sessionKey(id)}, version))
 }
 
 func sessionKey(id string) string { return prefix + "session:" + id }

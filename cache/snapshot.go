@@ -18,7 +18,7 @@ return 1`)
 // PutSnapshot stores the snapshot of partition p after the record seq, unless one
 // of a later record is stored.
 func (c *Client) PutSnapshot(ctx context.Context, p int, seq uint64, data []byte) error {
-	return wrap("put snapshot", c.run(ctx, putSnapshot, []call{{keys: []string{snapshotKey(p)}, args: []any{seq, data}}}))
+	return wrap("put snapshot", c.run(ctx, putSnapshot, []string{snapshotKey(p)}, seq, data))
 }
 
 // GetSnapshot reads the newest snapshot of partition p, or nil when there is none.

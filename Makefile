@@ -13,6 +13,8 @@ TEST ?= go test
 ARGS ?=
 PACKAGES ?= ./...
 FUZZTIME ?= 10s
+# Of the plan of make chaos.
+SEED ?= 1
 
 # The race detector needs a C compiler; without one the tests run, and say so.
 RACE = $(shell scripts/race-flag.sh)
@@ -49,6 +51,10 @@ test-long: deps test-compose ## Run the tests that take too long for every chang
 test-compose: ## Start docker-compose.yml in containers of its own, and play (root, Debian)
 	@scripts/install-test-deps.sh containers
 	go -C test/compose test -count=1 -timeout 40m -tags long -run TestComposeFileRuns -v ./...
+
+.PHONY: chaos
+chaos: deps build ## Break a whole cluster by the plan of SEED while bots play, and judge (4 minutes)
+	bin/tickcast swarm chaos --seed $(SEED) $(ARGS)
 
 .PHONY: deps
 deps: ## Install what the tests need, where that is possible

@@ -81,7 +81,7 @@ Scenarios (--scenario) are flags that stand unless they are given:
 	fleet.add(f)
 	addBehaviourFlags(f, &c.Behaviour)
 	addThresholdFlags(f, &c.Thresholds)
-	cmd.AddCommand(newSwarmWorker())
+	cmd.AddCommand(newSwarmWorker(), newSwarmChaos())
 	return cmd
 }
 

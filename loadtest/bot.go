@@ -326,6 +326,9 @@ func (b *bot) breakOff(at, back time.Duration) {
 		return
 	}
 	b.s.check.count(countBreaks, 1)
+	for _, st := range b.seats {
+		st.heardAt = 0 // what is missed now is nobody's fault
+	}
 	l.retired, b.link, b.away = true, nil, true
 	b.cmds.drop()
 	b.returning = back

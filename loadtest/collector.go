@@ -195,10 +195,7 @@ func (c *collector) report(end runEnd) *Report {
 	}
 	r.Refusals, r.Counts = c.check.split(countRefused)
 	r.checkThresholds(c.cfg.Thresholds)
-	r.Verdict = verdictPassed
-	if slices.ContainsFunc(r.Checks, func(c Check) bool { return !c.Passed }) {
-		r.Verdict = verdictFailed
-	}
+	r.decide()
 	return r
 }
 

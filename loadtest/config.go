@@ -59,6 +59,12 @@ type Config struct {
 	Behaviour  Behaviour  `json:"behaviour"`
 	Thresholds Thresholds `json:"thresholds"`
 
+	// Attempts is how often a command may be refused for the time being before its bot
+	// gives it up, which leaves open whether it took effect; 0 means 8.
+	Attempts int `json:"attempts,omitempty"`
+	// Witness is told what players experience, in a run of one process only.
+	Witness Witness `json:"-"`
+
 	// plain gives every connection a goroutine, as on systems without epoll; for tests.
 	plain bool
 
@@ -149,6 +155,7 @@ func (c Config) withDefaults() Config {
 	c.Duration = orDefault(c.Duration, 30*time.Second)
 	c.Settle = orDefault(c.Settle, 5*time.Second)
 	c.DialsAtOnce = orDefault(c.DialsAtOnce, 128)
+	c.Attempts = orDefault(c.Attempts, 8)
 	c.Kill.After = orDefault(c.Kill.After, c.Duration/2)
 	c.Ramp = max(0, orDefault(c.Ramp, min(c.Duration/2, time.Duration(c.Bots)*time.Second/250)))
 	b := &c.Behaviour
@@ -214,8 +221,11 @@ func (c Config) Validate() error {
 	if d.Bots < 1 || d.Bots > maxBots {
 		bad("bots: %d is not between 1 and %d", d.Bots, maxBots)
 	}
-	if d.DialsAtOnce < 1 {
-		bad("dials at once: %d are none", d.DialsAtOnce)
+	if d.DialsAtOnce < 1 || d.Attempts < 1 {
+		bad("dials at once, attempts: %d and %d are none", d.DialsAtOnce, d.Attempts)
+	}
+	if !c.Witness.none() && (c.Fleet.Workers > 0 || c.Fleet.Remote > 0) {
+		bad("witness: it cannot see what happens in other processes")
 	}
 	if d.Kill.Expected && len(d.URLs) < 2 {
 		bad("urls: when a gateway is killed the bots need another one to come back to")

@@ -45,10 +45,12 @@ func (b *bot) quickLocked(l *link, raw []byte, at time.Duration) bool {
 	for i := range l.cursors {
 		c := &l.cursors[i]
 		if f := c.quickUpdate(raw, at); f != nil {
+			c.seat.heard(at)
 			c.seat.onNews(c.stream, f.seq, f.news, at)
 			return true
 		}
 		if f := c.quickTick(raw, at); f != nil {
+			c.seat.heard(at)
 			b.noteTick(i, f.head.seq)
 			return true
 		}
@@ -79,7 +81,7 @@ func (b *bot) dispatch(l *link, h head, raw []byte, at time.Duration) {
 	case wire.TypeJoined:
 		handle(b, l, raw, func(m *wire.Joined) { b.onJoined(l, m, at) })
 	case wire.TypeBalance:
-		handle(b, l, raw, func(m *wire.Balance) { b.books.tell(m.Amount, m.Version) })
+		handle(b, l, raw, func(m *wire.Balance) { b.onBalance(m, at) })
 	case wire.TypeNotice:
 		handle(b, l, raw, func(m *wire.Notice) { b.onNotice(l, m) })
 	case wire.TypeChat:
@@ -139,6 +141,7 @@ func (b *bot) onUpdate(l *link, h head, raw []byte, at time.Duration) {
 		b.resume(l, at)
 		return
 	}
+	b.seats[i].heard(at)
 	if c.stream != nil {
 		b.seats[i].onNews(c.stream, h.seq, n, at)
 	}
@@ -150,6 +153,7 @@ func (b *bot) onTick(l *link, h head, raw []byte, at time.Duration) {
 		b.fail(l, checkProtocol, "a tick of room %.64q, which the bot is not in", h.room)
 		return
 	}
+	b.seats[i].heard(at)
 	c.onTick(h)
 	c.meetTick(h, raw, at)
 	b.noteTick(i, h.seq)
@@ -283,10 +287,6 @@ func (b *bot) sendOpen() {
 	}
 }
 
-// maxAttempts bounds how often a command is refused for the time being before
-// the bot gives it up.
-const maxAttempts = 8
-
 func (b *bot) onAnswer(l *link, m *wire.Answer, at time.Duration) {
 	cmd, final := b.cmds.onAnswer(m)
 	if cmd == nil {
@@ -300,8 +300,8 @@ func (b *bot) onAnswer(l *link, m *wire.Answer, at time.Duration) {
 	}
 	if !final {
 		cmd.attempts++
-		if cmd.attempts < maxAttempts {
-			wait := min(2*time.Second, 100*time.Millisecond<<cmd.attempts)
+		if cmd.attempts < b.s.cfg.Attempts {
+			wait := min(2*time.Second, 100*time.Millisecond<<min(cmd.attempts, 8))
 			b.at(at+between(b.rng, wait/2, wait), func(time.Duration) { b.retry(cmd) })
 			return
 		}
@@ -314,6 +314,7 @@ func (b *bot) onAnswer(l *link, m *wire.Answer, at time.Duration) {
 		b.s.measure.record(name, at-cmd.intended)
 	}
 	b.s.answers.Add(1)
+	b.testify(cmd, m, final, at)
 	b.finished(cmd, m, at)
 }
 

@@ -31,6 +31,9 @@ type Report struct {
 	Counts    map[string]uint64 `json:"counts,omitempty"`   // what else happened
 	DialError string            `json:"dial_error,omitempty"`
 
+	Faults []Fault   `json:"faults,omitempty"` // what went wrong on purpose
+	Pauses []Latency `json:"pauses,omitempty"` // that players saw, by kind of fault
+
 	Series  []Point        `json:"series"`            // the course of the run
 	Workers []WorkerReport `json:"workers,omitempty"` // its processes, when there were several
 	// Clocks tells how times of several processes were compared, and ClockError by how
@@ -91,12 +94,21 @@ const (
 	verdictFailed = "failed"
 )
 
-// writeFiles writes the report to the files that the configuration names.
-func (r *Report) writeFiles(c Config) error {
+// decide draws the verdict from the checks.
+func (r *Report) decide() {
+	r.Verdict = verdictPassed
+	if slices.ContainsFunc(r.Checks, func(c Check) bool { return !c.Passed }) {
+		r.Verdict = verdictFailed
+	}
+}
+
+// WriteFiles writes the report as JSON and as a page for people; empty names mean
+// nowhere.
+func (r *Report) WriteFiles(jsonFile, htmlFile string) error {
 	for _, f := range []struct {
 		name  string
 		write func(io.Writer) error
-	}{{c.JSONFile, r.writeJSON}, {c.HTMLFile, r.WriteHTML}} {
+	}{{jsonFile, r.writeJSON}, {htmlFile, r.WriteHTML}} {
 		if f.name == "" {
 			continue
 		}
@@ -200,6 +212,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	r.writeTables(&b)
+	r.writeFaults(&b)
 	fmt.Fprintf(&b, "\nverdict: %s\n", strings.ToUpper(r.Verdict))
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -10,10 +10,11 @@ import (
 
 // seat is a bot's place in one room, across connections. Guarded by its bot's mu.
 type seat struct {
-	stream     *stream // the log that applied counts in, nil before the first join
-	applied    uint64  // last update that the bot has acted on: where it resumes
-	table      table   // how the bot plays, nil before the first snapshot
-	tickMark   uint64  // newest update that a tick told of before the bots stopped acting
+	stream     *stream       // the log that applied counts in, nil before the first join
+	applied    uint64        // last update that the bot has acted on: where it resumes
+	table      table         // how the bot plays, nil before the first snapshot
+	tickMark   uint64        // newest update that a tick told of before the bots stopped acting
+	heardAt    time.Duration // when the room was heard last, 0 when a silence would not count
 	everJoined bool
 	gone       bool // the room was closed or cannot be joined
 

@@ -65,7 +65,7 @@ func Run(ctx context.Context, c Config, progress io.Writer) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("swarm: %w", err)
 	}
-	if err := report.writeFiles(c); err != nil {
+	if err := report.WriteFiles(c.JSONFile, c.HTMLFile); err != nil {
 		return report, fmt.Errorf("swarm: write report: %w", err)
 	}
 	return report, nil

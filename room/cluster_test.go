@@ -4,7 +4,6 @@ package room
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,24 +11,8 @@ import (
 	"tickcast/bus"
 	"tickcast/internal/service"
 	"tickcast/internal/testkit"
-	"tickcast/internal/testsvc"
 	"tickcast/wire"
 )
-
-// startCluster starts three NATS servers and returns them with the URL of all.
-func startCluster(t *testing.T) (servers []*service.Service, url string) {
-	t.Helper()
-	passwords := map[bus.Role]string{}
-	for _, r := range bus.Roles() {
-		passwords[r] = "password"
-	}
-	c := testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
-		return bus.ServerConfig(passwords, bus.ServerOptions{
-			Name: n.Name, Monitor: n.Monitor, ClusterName: "c", ClusterAddr: n.Routes, Routes: n.Others,
-		})
-	})
-	return c.Nodes, strings.ReplaceAll(c.URL(), "nats://", "nats://room:password@")
-}
 
 // TestAReplicatedLogSurvivesItsNodes kills each node of three in turn, the leader of
 // the log among them, and starts it again.

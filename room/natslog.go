@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"tickcast/room/game"
 	"tickcast/wire"
@@ -19,17 +20,25 @@ const (
 	// appendTimeout bounds one append; after it the outcome is unknown and the state
 	// of the fold decides what is still owed.
 	appendTimeout = 500 * time.Millisecond
-	// appendWindow is how many owner records may be on their way to an unreplicated
-	// stream. On a replicated one it is 1: pipelined writes that expect a sequence of
-	// another subject are judged before the writes ahead of them are committed.
+	// appendWindow is how many owner records may be on their way. To an unreplicated
+	// stream each goes by itself. The leader of a replicated one refuses what expects a
+	// sequence of a subject that another write on its way expects one of: there one
+	// write is on its way, and what comes meanwhile is the next one, an atomic batch.
 	appendWindow = 64
+	// appendPause lies between tries of what the leader refused for that reason.
+	appendPause = 2 * time.Millisecond
 	// claimTimeout bounds the write of a claim.
 	claimTimeout = time.Second
 )
 
-// codeWrongLastSequence is the error of the log's server that fences: a newer claim
-// exists.
-const codeWrongLastSequence jetstream.ErrorCode = 10071
+const (
+	// codeWrongLastSequence is the error of the log's server that fences: a newer claim
+	// exists.
+	codeWrongLastSequence jetstream.ErrorCode = 10071
+	// codeInProcess is its error while another write expects a sequence of the same
+	// subject: a claim, or one of ours whose answer was not waited for.
+	codeInProcess jetstream.ErrorCode = 10164
+)
 
 // natsLog is the Log in JetStream. Its methods return when ctx ends.
 type natsLog struct {
@@ -41,6 +50,10 @@ type natsLog struct {
 	appended chan appended // what became of each append, in any order
 	claims   chan claimAck // what became of each claim
 	writers  sync.WaitGroup
+
+	mu      sync.Mutex         // guards the following, for a replicated stream
+	next    []wire.OwnerRecord // wait for the write that is on its way
+	writing bool               // writeBatches runs
 }
 
 type appended struct {
@@ -56,21 +69,14 @@ type claimAck struct {
 
 // newNATSLog writes as well as the feed reads.
 func newNATSLog(ctx context.Context, f *feed, p int) *natsLog {
-	l := &natsLog{ctx: ctx, feed: f, p: p, claims: make(chan claimAck, 1)}
-	l.appended = make(chan appended, l.Window())
-	return l
+	return &natsLog{ctx: ctx, feed: f, p: p, appended: make(chan appended, appendWindow), claims: make(chan claimAck, 1)}
 }
 
 // Created implements Log.
 func (l *natsLog) Created() int64 { return l.feed.created() }
 
 // Window implements Log.
-func (l *natsLog) Window() int {
-	if l.feed.replicated() {
-		return 1
-	}
-	return appendWindow
-}
+func (l *natsLog) Window() int { return appendWindow }
 
 // Last implements Log.
 func (l *natsLog) Last() (uint64, error) { return l.feed.lastSeq(l.ctx) }
@@ -92,21 +98,86 @@ func (l *natsLog) Read(from, to uint64, apply func(Record) error) error {
 
 // Append implements Log.
 func (l *natsLog) Append(rec wire.OwnerRecord) {
-	l.writers.Go(func() { l.appended <- l.append(rec) }) // never blocks: at most Window are on their way
+	if !l.feed.replicated() {
+		l.writers.Go(func() { l.write([]wire.OwnerRecord{rec}) })
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = append(l.next, rec)
+	if !l.writing {
+		l.writing = true
+		l.writers.Go(l.writeBatches)
+	}
 }
 
-func (l *natsLog) append(rec wire.OwnerRecord) appended {
+// writeBatches writes what waits until nothing does.
+func (l *natsLog) writeBatches() {
+	for {
+		l.mu.Lock()
+		n := 0
+		for n < len(l.next) && l.next[n].Epoch == l.next[0].Epoch {
+			n++
+		}
+		batch := l.next[:n:n]
+		l.next, l.writing = l.next[n:], n > 0
+		l.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		l.write(batch)
+	}
+}
+
+// write writes records of one epoch and tells what became of each. That never blocks: at
+// most a window is on its way.
+func (l *natsLog) write(batch []wire.OwnerRecord) {
+	last, err := l.publish(batch)
+	if err != nil {
+		err = fmt.Errorf("append %d records to partition %d: %w", len(batch), l.p, err)
+	}
+	for i, rec := range batch {
+		a := appended{rec: rec, err: err}
+		if err == nil {
+			a.seq = last - uint64(len(batch)-1-i)
+		}
+		l.appended <- a
+	}
+}
+
+// publish stores records behind one another, or none of them, and returns the sequence
+// of the last.
+func (l *natsLog) publish(batch []wire.OwnerRecord) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(l.ctx, appendTimeout)
 	defer cancel()
-	m := nats.NewMsg(wire.OwnerSubject(l.p))
-	m.Data = game.Encode(rec)
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(rec.Epoch, 10))
-	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, wire.ClaimSubject(l.p))
-	ack, err := l.feed.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-	if err != nil {
-		return appended{rec: rec, err: fmt.Errorf("append %s to partition %d: %w", rec.Kind, l.p, orFenced(err))}
+	for {
+		if last, err = l.tryPublish(ctx, batch); !isCode(err, codeInProcess) || !pause(ctx, appendPause) {
+			return last, orFenced(err)
+		}
 	}
-	return appended{rec: rec, seq: ack.Sequence}
+}
+
+func (l *natsLog) tryPublish(ctx context.Context, batch []wire.OwnerRecord) (last uint64, err error) {
+	msgs := make([]*nats.Msg, len(batch))
+	for i, rec := range batch {
+		m := nats.NewMsg(wire.OwnerSubject(l.p))
+		m.Data = game.Encode(rec)
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(rec.Epoch, 10))
+		m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, wire.ClaimSubject(l.p))
+		msgs[i] = m
+	}
+	if len(msgs) == 1 {
+		ack, err := l.feed.js.PublishMsg(ctx, msgs[0], jetstream.WithRetryAttempts(0))
+		if err != nil {
+			return 0, err
+		}
+		return ack.Sequence, nil
+	}
+	ack, err := jetstreamext.PublishMsgBatch(ctx, l.feed.js, msgs, jetstreamext.BatchFlowControl{})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }
 
 // Claim implements Log.
@@ -130,9 +201,13 @@ func (l *natsLog) claim(c wire.Claim, expected uint64) claimAck {
 func (l *natsLog) wait() { l.writers.Wait() }
 
 func orFenced(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == codeWrongLastSequence {
+	if isCode(err, codeWrongLastSequence) {
 		return fmt.Errorf("%w: %w", ErrFenced, err)
 	}
 	return err
+}
+
+func isCode(err error, code jetstream.ErrorCode) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == code
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -23,7 +24,9 @@ type operatorAPI struct {
 	status int
 	answer string
 	first  []string // with status 503
-	got    []asked
+
+	mu  sync.Mutex
+	got []asked // guarded by mu
 }
 
 func (a *operatorAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,6 +34,8 @@ func (a *operatorAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if b, _ := io.ReadAll(r.Body); len(b) > 0 {
 		_ = json.Unmarshal(b, &q.body)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.got = append(a.got, q)
 	if n := len(a.got); n <= len(a.first) {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -91,6 +96,31 @@ func TestOperatorCommands(t *testing.T) {
 	}
 }
 
+func TestCreateManyRooms(t *testing.T) {
+	api := &operatorAPI{status: 200, answer: "{}"}
+	code, out := api.command(t, "rooms", "create", "many-[5-204]", "--game", "race", "--set", "tick_ms=1000")
+	if code != 0 || out != "200 rooms were created\n" {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	made := map[any]bool{}
+	for _, q := range api.got {
+		settings, _ := q.body["settings"].(map[string]any)
+		if q.path != "/api/rooms" || q.body["game"] != "race" || settings["tick_ms"] != 1000.0 {
+			t.Errorf("%s %v", q.path, q.body)
+		}
+		made[q.body["id"]] = true
+	}
+	if len(api.got) != 200 || len(made) != 200 || !made["many-5"] || !made["many-204"] {
+		t.Errorf("%d requests for %d rooms", len(api.got), len(made))
+	}
+
+	api = &operatorAPI{status: 409, answer: `{"error":{"code":"room_exists","message":"it exists"}}`}
+	code, out = api.command(t, "rooms", "create", "many-[0-9999]")
+	if code != 1 || !strings.Contains(out, "create room many-") || !strings.Contains(out, "it exists") || len(api.got) > 2*roomsAtOnce {
+		t.Errorf("exit code %d after %d requests: %s", code, len(api.got), out)
+	}
+}
+
 func TestSanctionLastsFromNow(t *testing.T) {
 	api := &operatorAPI{status: 200, answer: "{}"}
 	before := time.Now()
@@ -137,6 +167,7 @@ func TestRefusedAction(t *testing.T) {
 func TestRefusedCommandLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"rooms create VIP":                "is not a room ID",
+		"rooms create a[2-1]":             "is no range",
 		"rooms create vip --set a":        "is not of the form name=value",
 		"rooms set vip a=1 a=2":           "given twice",
 		"rooms set vip":                   "requires at least 2 arg",

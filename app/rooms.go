@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"tickcast/wire"
 )
@@ -91,20 +92,26 @@ func newRoomsCreate(o *operatorFlags) *cobra.Command {
 	var room roomRequest
 	var settings []string
 	cmd := &cobra.Command{
-		Use:     "create ROOM",
-		Short:   "Create a room",
-		Example: "  tickcast rooms create vip --name VIP --set betting_ms=8000 --set min_stake=1000",
-		Args:    cobra.ExactArgs(1),
+		Use:   "create ROOM",
+		Short: "Create a room, or many",
+		Long:  "Creates a room, or all that a range of numbers in its ID stands for (many-[0-9999]).",
+		Example: "  tickcast rooms create vip --name VIP --set betting_ms=8000 --set min_stake=1000\n" +
+			"  tickcast rooms create 'many-[0-999]' --game race --set tick_ms=1000",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			room.ID = args[0]
-			if !wire.ValidRoomID(room.ID) {
-				return fmt.Errorf("%q is not a room ID: 1 to %d of a-z, 0-9, _ and -, the first a letter or digit", room.ID, wire.MaxRoomIDBytes)
+			ids, err := expandRooms(args)
+			if err != nil {
+				return err
 			}
-			var err error
+			for _, id := range ids {
+				if !wire.ValidRoomID(id) {
+					return fmt.Errorf("%q is not a room ID: 1 to %d of a-z, 0-9, _ and -, the first a letter or digit", id, wire.MaxRoomIDBytes)
+				}
+			}
 			if room.Settings, err = parseSettings(settings); err != nil {
 				return err
 			}
-			return o.do(cmd, http.MethodPost, "/rooms", room, "room "+room.ID+" was created")
+			return createRooms(cmd, o, room, ids)
 		},
 	}
 	f := cmd.Flags()
@@ -113,6 +120,43 @@ func newRoomsCreate(o *operatorFlags) *cobra.Command {
 	f.BoolVar(&room.Paused, "paused", false, "do not start rounds yet")
 	f.StringArrayVar(&settings, "set", nil, "a setting of the game, as name=value")
 	return cmd
+}
+
+// roomsAtOnce bounds the requests that create rooms at the same time.
+const roomsAtOnce = 32
+
+// createRooms creates rooms that differ in their IDs. It stops at the first that is refused.
+func createRooms(cmd *cobra.Command, o *operatorFlags, room roomRequest, ids []string) error {
+	client, err := o.client(cmd)
+	if err != nil {
+		return err
+	}
+	creating, ctx := errgroup.WithContext(cmd.Context())
+	creating.SetLimit(roomsAtOnce)
+	for _, id := range ids {
+		creating.Go(func() error {
+			if ctx.Err() != nil {
+				return nil // the one that was refused tells why
+			}
+			one := room
+			one.ID = id
+			if err := client.call(ctx, http.MethodPost, "/rooms", one, nil); err != nil && len(ids) > 1 {
+				return fmt.Errorf("create room %s: %w", id, err)
+			} else if err != nil {
+				return err
+			}
+			return nil
+		})
+	}
+	if err := creating.Wait(); err != nil {
+		return err
+	}
+	done := "room " + ids[0] + " was created"
+	if len(ids) > 1 {
+		done = fmt.Sprintf("%d rooms were created", len(ids))
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), done)
+	return err
 }
 
 func newRoomsSet(o *operatorFlags) *cobra.Command {

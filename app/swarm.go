@@ -52,11 +52,14 @@ Scenarios (--scenario) are flags that stand unless they are given:
 			if len(c.Rooms) == 0 {
 				c.Rooms = defaultRooms(c.Game)
 			}
+			var err error
+			if c.Rooms, err = expandRooms(c.Rooms); err != nil {
+				return err
+			}
 			zeroIsNever(cmd.Flags(), &c.Behaviour)
 			if err := readTokens(&c, files.tokens, files.secret); err != nil {
 				return err
 			}
-			var err error
 			if c.Fleet, err = fleet.fleet(); err != nil {
 				return err
 			}
@@ -88,12 +91,13 @@ Scenarios (--scenario) are flags that stand unless they are given:
 // addRunFlags adds the flags that say what to do, where, and what to write.
 func addRunFlags(f *pflag.FlagSet, c *loadtest.Config) {
 	f.StringSliceVar(&c.URLs, "url", []string{"ws://127.0.0.1:8080/ws"}, "WebSocket addresses of gateways; bots are spread over them")
-	f.StringSliceVar(&c.Rooms, "room", nil, "rooms to join; bots are spread over them (default lobby, or derby for --game race)")
+	f.StringSliceVar(&c.Rooms, "room", nil, "rooms to join, many as many-[0-9999]; bots are spread over them (default lobby, or derby for --game race)")
 	f.IntVar(&c.RoomsPerBot, "rooms-per-bot", 1, "rooms that each bot joins")
 	f.StringVar(&c.Game, "game", "", "game that the rooms must play, crash or race; empty: whatever they play")
 	f.IntVar(&c.Bots, "bots", 100, "number of bots")
 	f.DurationVar(&c.Duration, "duration", 0, "how long the bots act (default 30s)")
 	f.DurationVar(&c.Ramp, "ramp", 0, "time over which the bots start; 0: 250 a second; negative: all at once")
+	f.DurationVar(&c.WarmUp, "warm-up", 0, "first part of the duration, whose lateness does not count (that of joins does, and all correctness)")
 	f.DurationVar(&c.Settle, "settle", 0, "longest wait for what is still owed at the end (default 5s)")
 	f.Uint64Var(&c.Seed, "seed", 0, "seed of the bots' decisions")
 	f.StringArrayVar(&c.Tokens, "token", nil, "players' tokens, given to the bots in turn; none: guests")

@@ -114,9 +114,9 @@ func (c *collector) compare(j *joint, k streamKey, worker int, u *updateSummary)
 	e.first, e.last = min(e.first, u.First), max(e.last, u.Last)
 }
 
-// measure records how far apart the first and the last sighting of an update were.
+// measure records how far apart the first and the last sighting of an update were, behind the warm-up.
 func (c *collector) measure(e *jointUpdate) {
-	if e.seq > 0 && e.last > e.first {
+	if e.seq > 0 && e.last > e.first && e.first >= int64(c.cfg.WarmUp) {
 		recordIn(c.whole, time.Duration(e.last-e.first))
 	}
 }

@@ -33,6 +33,9 @@ type Config struct {
 	// Ramp is the time over which the bots start, evenly; 0 means 250 bots a second,
 	// but at most half of Duration. Negative means all at once.
 	Ramp time.Duration `json:"ramp_ns"`
+	// WarmUp is the first part of Duration, whose lateness of updates, ticks, answers and chat does not
+	// count: it is that of a herd that joins. Whether all is correct counts, and so do joins. 0 means none.
+	WarmUp time.Duration `json:"warm_up_ns,omitempty"`
 	// Settle is how long the bots listen at most after they stopped acting, for the
 	// answers, updates and balances that are still owed; 0 means 5 s.
 	Settle time.Duration `json:"settle_ns"`
@@ -203,10 +206,12 @@ func (c Config) Validate() error {
 	if len(c.Rooms) == 0 {
 		bad("rooms: at least one room is needed")
 	}
-	for i, r := range c.Rooms {
-		if !wire.ValidRoomID(r) || slices.Contains(c.Rooms[:i], r) {
+	named := map[string]bool{}
+	for _, r := range c.Rooms {
+		if !wire.ValidRoomID(r) || named[r] {
 			bad("rooms: %q is not a room ID, or is named twice", r)
 		}
+		named[r] = true
 	}
 	if _, err := expandSources(c.Sources); err != nil {
 		errs = append(errs, err)
@@ -229,6 +234,9 @@ func (c Config) Validate() error {
 	}
 	if d.Kill.Expected && len(d.URLs) < 2 {
 		bad("urls: when a gateway is killed the bots need another one to come back to")
+	}
+	if d.WarmUp < 0 || d.WarmUp > 0 && d.WarmUp >= d.Duration {
+		bad("warm-up: %s is no part of %s", d.WarmUp, d.Duration)
 	}
 	if d.Duration < 0 || d.Duration > maxDuration || d.Settle < 0 || d.Ramp > d.Duration {
 		bad("duration: %s with a ramp of %s and %s to settle is not possible", d.Duration, d.Ramp, d.Settle)

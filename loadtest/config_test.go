@@ -22,6 +22,7 @@ func TestValidate(t *testing.T) {
 		"game":               func(c *Config) { c.Game = "chess" },
 		"bots":               func(c *Config) { c.Bots = -1 },
 		"ramp":               func(c *Config) { c.Ramp = time.Hour },
+		"warm-up":            func(c *Config) { c.Duration, c.WarmUp = time.Second, time.Second },
 		"duration":           func(c *Config) { c.Duration = -1 },
 		"probability":        func(c *Config) { c.Behaviour.BetProbability = 1.5 },
 		"probability NaN":    func(c *Config) { c.Behaviour.AutoProbability = math.NaN() },

@@ -14,6 +14,7 @@ type meter struct {
 	mu     sync.Mutex
 	frames uint64    // guarded by mu; messages received
 	bytes  uint64    // guarded by mu
+	early  sightings // guarded by mu; since the last collect, and not to be counted in the end
 	second sightings // guarded by mu; since the last collect
 	total  sightings // guarded by mu; before the last collect
 }
@@ -115,10 +116,21 @@ func (m *meter) sawTick(delivery time.Duration) {
 func (m *meter) collect(sum *sightings) (frames, bytes uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	sum.add(&m.early)
 	sum.add(&m.second)
 	m.total.add(&m.second)
+	m.early.reset()
 	m.second.reset()
 	return m.frames, m.bytes
+}
+
+// warm has what was seen so far count in its second only.
+func (m *meter) warm() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.early.add(&m.second)
+	m.second.reset()
+	m.total.reset()
 }
 
 // counted is how many messages and bytes came.
@@ -128,7 +140,7 @@ func (m *meter) counted() (frames, bytes uint64) {
 	return m.frames, m.bytes
 }
 
-// all adds everything that was seen to sum.
+// all adds everything that was seen and counts to sum.
 func (m *meter) all(sum *sightings) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -311,7 +311,9 @@ func (b *bot) onAnswer(l *link, m *wire.Answer, at time.Duration) {
 		if cmd.dropped {
 			name += droppedSuffix
 		}
-		b.s.measure.record(name, at-cmd.intended)
+		if b.s.counts(cmd.intended) {
+			b.s.measure.record(name, at-cmd.intended)
+		}
 	}
 	b.s.answers.Add(1)
 	b.testify(cmd, m, final, at)
@@ -424,8 +426,10 @@ func (b *bot) onChat(l *link, raw []byte, at time.Duration) {
 		return // of no concern; not decoding it keeps a busy chat cheap
 	}
 	handle(b, l, raw, func(m *wire.ChatLine) {
-		if m.Player == b.player && m.Text == b.chat.text {
-			b.chat.text = ""
+		if m.Player != b.player || m.Text != b.chat.text {
+			return
+		}
+		if b.chat.text = ""; b.s.counts(b.chat.sent) {
 			b.s.measure.record(latencyChat, at-b.chat.sent)
 		}
 	})

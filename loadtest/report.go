@@ -218,6 +218,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
+// printedRooms is how many rooms the text of a report lists. The files have all.
+const printedRooms = 30
+
 func (r *Report) writeTables(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%d messages (%.1f MB), %d commands, %d answers, %d results judged\n",
 		r.Totals.Messages, float64(r.Totals.Bytes)/1e6, r.Totals.Commands, r.Totals.Answers, r.Totals.Results)
@@ -226,7 +229,11 @@ func (r *Report) writeTables(b *strings.Builder) {
 	}
 	tab := tabwriter.NewWriter(b, 2, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tab, "\nroom\tnewest\tupdates\tsightings\tcompared\trounds\tcrashes verified\t")
-	for _, l := range r.Rooms {
+	for i, l := range r.Rooms {
+		if i == printedRooms {
+			fmt.Fprintf(tab, "and %d more\t\t\t\t\t\t\t\n", len(r.Rooms)-i)
+			break
+		}
 		fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", l.Room, l.Newest, l.Updates, l.Sightings, l.Compared, l.Rounds, l.Verified)
 	}
 	_ = tab.Flush()

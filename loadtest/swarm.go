@@ -116,6 +116,9 @@ func newPart(p *plan, start time.Time) (*swarm, error) {
 	return s, nil
 }
 
+// counts reports whether the lateness of what was meant to happen at a time counts.
+func (s *swarm) counts(meant time.Duration) bool { return meant >= s.cfg.WarmUp }
+
 // now is the time since the run began.
 func (s *swarm) now() time.Duration { return time.Since(s.start) }
 
@@ -155,6 +158,13 @@ func (s *swarm) begin() error {
 	s.hangUp = hangUp
 	s.readers.Go(func() { sockets.Run(reading) })
 	s.timers.Go(func() { s.sched.Run(s.ctx) })
+	if s.cfg.WarmUp > 0 {
+		s.sched.add(s.cfg.WarmUp, func(time.Duration) {
+			for _, m := range s.meters {
+				m.warm()
+			}
+		})
+	}
 	for _, b := range s.bots {
 		s.sched.add(rampAt(b.n, s.cfg.Bots, s.cfg.Ramp), func(at time.Duration) { b.dial(at, false) })
 	}

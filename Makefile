@@ -97,6 +97,18 @@ bench-peers: build bin/peers ## Compare the gateway with other servers (half an 
 bench-commands: build bin/peers ## Measure taps, cash-outs and bets from socket to answer, in under a minute (Linux, cc)
 	bin/peers commands $(ARGS)
 
+.PHONY: bench-room
+bench-room: build ## One room of 15,000 players, judged by the swarm (PLAYERS, TICK_MS; a minute)
+	scripts/bench-swarm.sh room
+
+.PHONY: bench-rooms
+bench-rooms: build ## 10,000 rooms with three players in each, judged by the swarm (ROOMS; two minutes)
+	scripts/bench-swarm.sh rooms
+
+.PHONY: bench-slow
+bench-slow: build ## 5,000 players with and without slow ones among them (PLAYERS, REPETITIONS; six minutes)
+	scripts/bench-swarm.sh slow
+
 .PHONY: cover
 cover: deps ## Measure test coverage into test-output/cover.html
 	@mkdir -p $(OUTPUT)

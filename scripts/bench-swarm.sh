@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Measures the shipped program (everything in one process, a fresh one for each run) with its own swarm as judge:
+#
+#   scripts/bench-swarm.sh room    one room of PLAYERS (15000) players that ticks each TICK_MS (100)
+#   scripts/bench-swarm.sh rooms   ROOMS (10000) rooms that tick once a second, three players in each
+#   scripts/bench-swarm.sh slow    one room of PLAYERS (5000) players, REPETITIONS (3) times without and with 1 % of
+#                                  them never reading and 1 % reading a tenth
+#
+# Ends with a line for each run, and with the exit code of the swarm's verdict. What the swarm and the server say
+# is in OUTPUT (test-output/swarm).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+port=${PORT:-28080} internal=${INTERNAL_PORT:-28081}
+output=${OUTPUT:-test-output/swarm}
+program=${TICKCAST:-bin/tickcast}
+mkdir -p "$output"
+data=$(mktemp -d)
+server=
+stop() {
+	if [ -n "$server" ]; then
+		kill "$server" 2>/dev/null || true
+		wait "$server" || true
+		server=
+	fi
+}
+trap 'stop; rm -rf "$data"' EXIT
+
+# serve NAME starts a fresh server.
+serve() {
+	"$program" serve --data "$data/$1" --listen "127.0.0.1:$port" --internal-listen "127.0.0.1:$internal" \
+		>"$output/$1-server.log" 2>&1 &
+	server=$!
+	until operate "$1" list >/dev/null 2>&1; do
+		kill -0 "$server" || { tail -n 5 "$output/$1-server.log" >&2; exit 1; }
+		sleep 0.2
+	done
+}
+
+operate() { "$program" rooms "${@:2}" --api "http://127.0.0.1:$internal" --data "$data/$1"; }
+
+# race NAME ROOM TICK_MS makes a room, or many.
+race() {
+	operate "$1" create "$2" --game race --set "tick_ms=$3" >/dev/null
+}
+
+# judge NAME ROOM FLAG... runs the swarm, and prints what it found in a line.
+judge() {
+	local name=$1 room=$2 verdict=0
+	"$program" swarm --url "ws://127.0.0.1:$port/ws" --room "$room" --jwt-secret-file "$data/$name/secrets/jwt.secret" \
+		"${@:3}" >"$output/$name.txt" 2>"$output/$name-progress.txt" || verdict=$?
+	local peak
+	peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$server/status")
+	awk -v name="$name" -v peak="$peak" '
+		$1 == "delivery" { delivery = "p50 " $5 " p99 " $9 " p99.9 " $11 " ms" }
+		/messages \(/ { messages = $1 }
+		$2 == "×" && /missed|degraded|skipped/ { sub(/^ +/, ""); notes = notes "; " $0 }
+		/^verdict/ { verdict = $2 }
+		END { printf "%s: verdict %s, %s messages, delivery %s, peak RSS of the server %d MB%s\n", name, verdict, messages, delivery, peak / 1024, notes }
+	' "$output/$name.txt"
+	return "$verdict"
+}
+
+# run NAME ROOM TICK_MS FLAG...
+run() {
+	local verdict=0
+	serve "$1"
+	race "$1" "$2" "$3"
+	judge "$1" "$2" "${@:4}" || verdict=$?
+	stop
+	return "$verdict"
+}
+
+failed=0
+case ${1:-} in
+room)
+	run room arena "${TICK_MS:-100}" --scenario steady --bots "${PLAYERS:-15000}" --ramp "${RAMP:-15s}" --warm-up 25s --duration 45s \
+		--settle 15s --max-missed-ticks -1 --max-degraded -1 --max-delivery-p99 100ms || failed=1
+	;;
+rooms)
+	last=$((${ROOMS:-10000} - 1))
+	run rooms "many-[0-$last]" 1000 --scenario steady --bots $((last + 1)) --rooms-per-bot 3 --ramp 20s --warm-up 35s \
+		--duration 65s --settle 15s --max-missed-ticks -1 --max-degraded -1 || failed=1
+	;;
+slow)
+	for i in $(seq "${REPETITIONS:-3}"); do
+		for scenario in steady slow; do
+			run "$scenario-$i" arena "${TICK_MS:-100}" --scenario "$scenario" --bots "${PLAYERS:-5000}" --ramp 6s --warm-up 12s \
+				--duration 42s --settle 15s --max-missed-ticks -1 || failed=1
+		done
+	done
+	;;
+*)
+	sed -n 's/^# \{0,1\}//; 2,11p' "$0" >&2
+	exit 2
+	;;
+esac
+exit "$failed"

@@ -34,6 +34,8 @@ type Config struct {
 	DatabaseURL     string
 	WalletURL       string
 	SyncInterval    time.Duration
+	LogKeep         int
+	ArchiveDir      string
 	Partitions      int
 	Replicas        int
 

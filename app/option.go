@@ -49,6 +49,8 @@ func options() []option {
 		{name: "database-url", field: func(c *Config) any { return &c.DatabaseURL }, help: "postgres:// address or path of an SQLite file; empty: SQLite in the data directory (serve only)"},
 		{name: "wallet-url", field: func(c *Config) any { return &c.WalletURL }, help: "address of the operator's own wallet, which then has the players' money; empty: the ledger has it"},
 		{name: "sync-interval", field: func(c *Config) any { return &c.SyncInterval }, value: "100ms", help: "how often the embedded log is synchronised to the disk"},
+		{name: "log-keep", field: func(c *Config) any { return &c.LogKeep }, value: "500000", help: "newest records of each partition that stay in its log when older ones go to the archive; -1: all stay"},
+		{name: "archive-dir", field: func(c *Config) any { return &c.ArchiveDir }, help: "directory of the archive, which all room servers share; empty: a bucket in NATS"},
 		{name: "partitions", field: func(c *Config) any { return &c.Partitions }, value: "0", help: "number of log partitions, fixed at the first start; 0: 8, or what is stored"},
 		{name: "replicas", field: func(c *Config) any { return &c.Replicas }, value: "0", help: "copies of each stream (1, 3 or 5); 0: 1, or what is there"},
 

@@ -84,7 +84,7 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 	if err != nil {
 		return err
 	}
-	stores, err := archiveStores(nc, "")
+	stores, err := archiveStores(nc, c.ArchiveDir)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"os"
 
+	"tickcast/archive"
 	"tickcast/bus"
 	"tickcast/room"
 	"tickcast/room/cashier"
@@ -27,6 +30,10 @@ func (p *process) makeStreams(ctx context.Context) error {
 // addRoom adds the rooms: this process folds every partition and owns its share
 // of them.
 func (p *process) addRoom(context.Context) error {
+	store, err := p.archive()
+	if err != nil {
+		return err
+	}
 	host, err := room.NewHost(room.HostConfig{
 		Node:       p.name,
 		Version:    version(),
@@ -36,6 +43,8 @@ func (p *process) addRoom(context.Context) error {
 		Cashier:    cashier.Kind{},
 		Partitions: p.partitions,
 		Alone:      p.kind == ProcessServe && p.config.embeddedNATS(),
+		Archive:    store,
+		Keep:       uint64(max(p.config.LogKeep, 0)),
 		Address:    p.internal.Addr().String(),
 		Log:        p.log.With("component", "room"),
 		Metrics:    p.metrics,
@@ -53,4 +62,21 @@ func (p *process) addRoom(context.Context) error {
 	})
 	p.group.add("rooms", host.Run)
 	return nil
+}
+
+// archive is where records go that are trimmed from the logs; nil when nothing is.
+func (p *process) archive() (archive.Store, error) {
+	if p.config.LogKeep < 0 {
+		return nil, nil
+	}
+	if dir := p.config.ArchiveDir; dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make archive: %w", err)
+		}
+	}
+	stores, err := archiveStores(p.room, p.config.ArchiveDir)
+	if err != nil {
+		return nil, err
+	}
+	return stores[0], nil
 }

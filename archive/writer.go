@@ -54,10 +54,6 @@ func (w *Writer) Extend(ctx context.Context, upTo uint64, segments int) (Extende
 	return e, nil
 }
 
-// Forget looks the newest segment up again at the next Extend: another server may have
-// gone on meanwhile.
-func (w *Writer) Forget() { w.tail = nil }
-
 // lookUp finds the end of the archive, which the stream must continue.
 func (w *Writer) lookUp(ctx context.Context) error {
 	list, err := w.store.List(ctx)

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tickcast/archive"
 	"tickcast/room/game"
 	"tickcast/wire"
 )
@@ -39,9 +40,15 @@ type HostConfig struct {
 	// Alone tells that no other room server can exist (embedded): partitions are
 	// claimed at once, and nobody is asked first.
 	Alone   bool
+	Archive archive.Store         // where records go that are trimmed from the logs; nil keeps the whole logs
+	Keep    uint64                // newest records of each log that stay in any case
 	Address string                // internal listener, for the console
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil keeps none
+
+	// Smaller in tests: of a segment, and of the log between checkpoints. 0 means the
+	// constants.
+	segmentRecords, checkpointRecords uint64
 }
 
 func (c *HostConfig) validate() error {
@@ -66,6 +73,7 @@ type Host struct {
 	log       *slog.Logger
 	metrics   *metrics
 	keeper    *keeper
+	trimmer   *trimmer // nil when nothing is trimmed
 	directory *directory
 	members   *members
 	orders    atomic.Pointer[[][]string] // candidates of each partition, best first
@@ -91,7 +99,12 @@ func NewHost(cfg HostConfig) (*Host, error) {
 		return nil, fmt.Errorf("room host: %w", err)
 	}
 	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{}), draining: make(chan struct{})}
-	h.keeper = newKeeper(cfg.Snapshots, checkpoints{js}, h.log)
+	h.keeper = newKeeper(cfg.Snapshots, []SnapshotStore{checkpoints{js, 0}, checkpoints{js, 1}}, h.log)
+	if cfg.Archive != nil {
+		if h.trimmer, err = newTrimmer(cfg.Conn, js, h); err != nil {
+			return nil, fmt.Errorf("room host: %w", err)
+		}
+	}
 	h.members = newMembers(cfg.Node)
 	h.directory = newDirectory(js, cfg.Partitions, h.log)
 	for p := range cfg.Partitions {
@@ -116,6 +129,9 @@ func (h *Host) Run(ctx context.Context) error {
 		return fmt.Errorf("room host: listen for other hosts: %w", err)
 	}
 	background.Go(func() { h.beat(ctx, after) })
+	if h.trimmer != nil {
+		background.Go(func() { h.trimmer.run(ctx) })
+	}
 	opened := make(chan error, len(h.replicas))
 	for _, r := range h.replicas {
 		replicas.Go(func() {

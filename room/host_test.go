@@ -41,12 +41,12 @@ func TestTheLogIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hot, cold := s.redis(), checkpoints{js}
+	hot, cold, other := s.redis(), checkpoints{js, 0}, checkpoints{js, 1}
 	h := s.host("one", true)
 	s.create("lobby", "crash", fastCrash)
 	s.create("derby", "race", fastRace)
 	bad := []byte("no snapshot at all, but long enough to have a checksum")
-	for _, damaged := range [][]SnapshotStore{{cold}, {hot}, {hot, cold}} {
+	for _, damaged := range [][]SnapshotStore{{cold}, {hot}, {cold, other}, {hot, cold}, {hot, cold, other}} {
 		have := s.updatesSoFar("lobby")
 		s.eventually("rounds", func() bool { return s.updatesOf("lobby") > have+5 })
 		h.stop()

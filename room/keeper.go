@@ -29,17 +29,20 @@ type snapshotDeleter interface {
 	DeleteSnapshot(ctx context.Context, partition int) error
 }
 
-// checkpoints is the SnapshotStore in the log's own storage, which survives the
-// loss of Redis.
-type checkpoints struct{ js jetstream.JetStream }
+// checkpoints is a SnapshotStore in the log's own storage, which survives the loss of
+// Redis. There are two, slot 0 and 1, which owners overwrite in turn.
+type checkpoints struct {
+	js   jetstream.JetStream
+	slot int
+}
 
-// PutSnapshot implements SnapshotStore. Only owners write, so the newest wins.
+// PutSnapshot implements SnapshotStore. The keeper has seen that it is newer.
 func (c checkpoints) PutSnapshot(ctx context.Context, partition int, _ uint64, snapshot []byte) error {
 	bucket, err := c.js.ObjectStore(ctx, wire.BucketCheckpoint)
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", wire.BucketCheckpoint, err)
 	}
-	if _, err = bucket.PutBytes(ctx, checkpointName(partition), snapshot); err != nil {
+	if _, err = bucket.PutBytes(ctx, c.name(partition), snapshot); err != nil {
 		return fmt.Errorf("write checkpoint of partition %d: %w", partition, err)
 	}
 	return nil
@@ -51,42 +54,61 @@ func (c checkpoints) GetSnapshot(ctx context.Context, partition int) ([]byte, er
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketCheckpoint, err)
 	}
-	b, err := bucket.GetBytes(ctx, checkpointName(partition))
+	b, err := bucket.GetBytes(ctx, c.name(partition))
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, nil
 	}
 	return b, err
 }
 
+// name is the object's: p3 and p3-b. Versions with one checkpoint have it in p3.
+func (c checkpoints) name(partition int) string {
+	if c.slot == 0 {
+		return "p" + strconv.Itoa(partition)
+	}
+	return "p" + strconv.Itoa(partition) + "-b"
+}
+
 // errUnfit is for snapshots that cannot be used at any time, unlike one that could
 // not be read.
 var errUnfit = errors.New("the snapshot does not fit")
 
-func checkpointName(partition int) string { return "p" + strconv.Itoa(partition) }
-
-// saveTimeout bounds the writing of all snapshots that wait, at the end too.
-const saveTimeout = 5 * time.Second
+// saveTimeout bounds the writing of all snapshots that wait and the reading of
+// checkpoints, at the end too.
+const saveTimeout = 10 * time.Second
 
 // keeper saves the snapshots of a host's partitions in the background and finds
 // the best one at the start.
 type keeper struct {
-	hot  SnapshotStore // Redis; nil without one
-	cold SnapshotStore
+	hot  SnapshotStore   // Redis; nil without one
+	cold []SnapshotStore // overwritten in turn
 	log  *slog.Logger
 
-	mu      sync.Mutex // guards waiting
+	mu      sync.Mutex // guards waiting, spare
 	waiting map[int]savedState
-	wake    chan struct{} // capacity 1
+	spare   map[int]uint64 // by partition, the last record of the older of two verified checkpoints
+	wake    chan struct{}  // capacity 1
 }
 
 type savedState struct {
 	seq   uint64
 	state *frozen
-	cold  bool // to the cold store too
+	fits  func(Place) error // whether the log has a record that a snapshot names
+	cold  bool              // to the cold stores too
 }
 
-func newKeeper(hot, cold SnapshotStore, log *slog.Logger) *keeper {
-	return &keeper{hot: hot, cold: cold, log: log, waiting: map[int]savedState{}, wake: make(chan struct{}, 1)}
+func newKeeper(hot SnapshotStore, cold []SnapshotStore, log *slog.Logger) *keeper {
+	return &keeper{
+		hot: hot, cold: cold, log: log, waiting: map[int]savedState{}, spare: map[int]uint64{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// spared is up to which record a log may be trimmed so that two checkpoints remain to
+// start from; 0 when there are not two.
+func (k *keeper) spared(partition int) uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spare[partition]
 }
 
 // save hands a snapshot over and never blocks; a waiting older one is dropped.
@@ -130,7 +152,7 @@ func (k *keeper) flush(ctx context.Context) {
 			}
 		}
 		if s.cold {
-			if err := k.cold.PutSnapshot(ctx, p, s.seq, sealed); err != nil {
+			if err := k.checkpoint(ctx, p, s, sealed); err != nil {
 				k.log.Warn("checkpoint was not saved", "partition", p, "err", err)
 			}
 		}
@@ -138,25 +160,29 @@ func (k *keeper) flush(ctx context.Context) {
 }
 
 // restore returns the partition of the newest snapshot that belongs to the log, or
-// the state before the first record.
-func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) *Partition {
+// the state before the first record. An error tells that there may be a newer one, which
+// could not be read.
+func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (*Partition, error) {
 	best := NewPartition(cfg)
-	for name, store := range map[string]SnapshotStore{"redis": k.hot, "checkpoint": k.cold} {
+	var unread error
+	for i, store := range append([]SnapshotStore{k.hot}, k.cold...) {
 		if store == nil {
 			continue
 		}
 		p, err := k.restoreFrom(ctx, cfg, log, store)
 		switch {
 		case err != nil:
-			k.log.Warn("snapshot not used", "store", name, "partition", cfg.ID, "err", err)
-			if d, ok := store.(snapshotDeleter); ok && errors.Is(err, errUnfit) {
+			k.log.Warn("snapshot not used", "store", []string{"redis", "checkpoint", "checkpoint b"}[i], "partition", cfg.ID, "err", err)
+			if !errors.Is(err, errUnfit) {
+				unread = err
+			} else if d, ok := store.(snapshotDeleter); ok {
 				_ = d.DeleteSnapshot(ctx, cfg.ID) // it only costs the next snapshots their place
 			}
 		case p != nil && p.last.Seq > best.last.Seq:
 			best = p
 		}
 	}
-	return best
+	return best, unread
 }
 
 func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, log Log, store SnapshotStore) (*Partition, error) {
@@ -197,6 +223,10 @@ func has(log Log, folded Place) error {
 		return err
 	case last < folded.Seq:
 		return fmt.Errorf("%w: the log ends with record %d, and it with record %d: the log lost its tail, or is another one", errUnfit, last, folded.Seq)
+	}
+	err = log.Read(folded.Seq, folded.Seq, func(Record) error { return nil })
+	if errors.Is(err, ErrTrimmed) {
+		return fmt.Errorf("%w: the log was trimmed beyond record %d, the last of it", errUnfit, folded.Seq)
 	}
 	return fmt.Errorf("record %d of the log, the last of the snapshot, could not be read", folded.Seq)
 }

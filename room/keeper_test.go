@@ -33,7 +33,7 @@ func TestSnapshotsThatDoNotFitAreNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.close()
-	store := checkpoints{js}
+	store := checkpoints{js, 0}
 	good, err := store.GetSnapshot(t.Context(), 0)
 	if err != nil || good == nil {
 		t.Fatalf("the checkpoint of the host that left: %d bytes, %v", len(good), err)

@@ -37,13 +37,17 @@ type loop struct {
 }
 
 func newLoop(h *Host, id int) *loop {
+	var trim *TrimConfig
+	if h.trimmer != nil {
+		trim = h.trimmer.config(id, h.cfg.Keep)
+	}
 	return &loop{host: h, voice: newNATSVoice(h.cfg.Conn, id, h.cfg.Node, h.directory), Replica: NewReplica(ReplicaConfig{
 		Partition: PartitionConfig{ID: id, Kinds: h.cfg.Kinds, Cashier: h.cfg.Cashier},
 		Node:      h.cfg.Node, Version: h.cfg.Version, Alone: h.cfg.Alone,
 		Rank:   func(dead string) int { return h.rank(id, dead) },
 		Better: func() []string { return h.better(id) },
 		Now:    time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Log: h.log, keeper: h.keeper, metrics: h.metrics,
+		Log: h.log, Trim: trim, keeper: h.keeper, metrics: h.metrics, checkpointRecords: h.cfg.checkpointRecords,
 	})}
 }
 
@@ -78,6 +82,9 @@ func (l *loop) open(ctx context.Context) (err error) {
 	if err = l.voice.open(); err != nil {
 		l.feed.close()
 		return err
+	}
+	if t := l.host.trimmer; t != nil {
+		t.begins(p, l.feed.stream.CachedInfo().State.FirstSeq)
 	}
 	l.log = newNATSLog(ctx, l.feed, p)
 	if err = l.Open(ctx, l.log, l.voice); err != nil {

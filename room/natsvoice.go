@@ -41,6 +41,7 @@ type natsVoice struct {
 	declines  string // where offers are
 
 	turn  atomic.Int64         // when the loop made its last turn, Unix ns
+	epoch atomic.Uint64        // under which it listens as the owner, 0 while it does not
 	asks  chan *nats.Msg       // for this replica
 	pongs chan *nats.Msg       // answers to pings
 	subs  []*nats.Subscription // as the owner while listening, else as a follower
@@ -95,11 +96,13 @@ func (v *natsVoice) standBy() {
 
 // Listen implements Voice.
 func (v *natsVoice) Listen(epoch uint64) error {
+	if v.epoch.Swap(epoch) != 0 {
+		return nil
+	}
 	v.subs = unsubscribe(v.subs)
-	pong := game.Encode(wire.OwnerPong{Node: v.node, Epoch: epoch})
 	ping, err := v.nc.Subscribe(wire.PingSubject(v.p), func(m *nats.Msg) {
 		if time.Now().UnixNano()-v.turn.Load() < int64(hungAfter) {
-			_ = bus.Respond(m, pong)
+			_ = bus.Respond(m, game.Encode(wire.OwnerPong{Node: v.node, Epoch: v.epoch.Load()}))
 		}
 	})
 	if err != nil {
@@ -116,6 +119,7 @@ func (v *natsVoice) Listen(epoch uint64) error {
 
 // Mute implements Voice.
 func (v *natsVoice) Mute() {
+	v.epoch.Store(0)
 	v.subs = unsubscribe(v.subs)
 	v.standBy()
 	v.directory.withdraw(v.p)

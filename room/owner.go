@@ -29,18 +29,24 @@ func (r *Replica) Claimed(seq uint64, err error) {
 	case r.halted != nil || seq <= r.part.Last().Seq: // folded, and taken for ours then
 		return
 	}
-	r.claim = seq
+	if !r.speaking {
+		r.claim = seq
+	}
 	r.catchUp(seq)
 }
 
 // claimFolded is called behind each folded claim. This node's own may be folded before
-// the log has acknowledged it: what stands behind it is for this node to answer.
+// the log has acknowledged it: what stands behind it is for this node to answer. One that
+// replaces the epoch under which it speaks renews its ownership.
 func (r *Replica) claimFolded(c wire.Claim, at int64) {
 	if c.Offered {
 		r.handover.moved(at)
 	}
-	switch {
-	case r.part.Epoch() == r.claim || r.claiming && c.Node == r.cfg.Node && c.Replaces == r.replaces:
+	switch own := c.Node == r.cfg.Node; {
+	case own && r.speaking && c.Replaces == r.claim:
+		r.claim = r.part.Epoch()
+		r.renewed()
+	case r.part.Epoch() == r.claim || own && r.claiming && c.Replaces == r.replaces:
 		r.claim = r.part.Epoch()
 		r.speak()
 	case r.claim != 0:

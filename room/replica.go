@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +39,9 @@ type ReplicaConfig struct {
 	Partition PartitionConfig // Created is the log's
 	Node      string          // this process's ID, a subject token
 	Version   string          // build version, for people
-	Hot, Cold SnapshotStore   // where snapshots are; nil for none
+	Hot       SnapshotStore   // where snapshots are; nil for none
+	Cold      []SnapshotStore // where checkpoints are, in turn; trimming needs two
+	Trim      *TrimConfig     // nil keeps the whole log
 	// Alone tells that no other room server can exist (embedded): the partition is
 	// claimed at once, and nobody is asked first.
 	Alone bool
@@ -53,6 +56,8 @@ type ReplicaConfig struct {
 
 	keeper  *keeper  // of the Host; nil makes one of Hot and Cold
 	metrics *metrics // of the Host; nil keeps none
+	// checkpointRecords is after how many records a checkpoint is due; 0 means the constant.
+	checkpointRecords uint64
 }
 
 // Replica folds one partition's log and speaks for it while its claim is the
@@ -68,6 +73,7 @@ type Replica struct {
 	status  atomic.Pointer[wire.PartitionInfo]
 
 	// Static after Open.
+	ctx    context.Context
 	stream Log
 	voice  Voice
 
@@ -92,6 +98,7 @@ type Replica struct {
 	expected   uint64    // a sequence that is known to be in the log
 	handover   handover
 	saved      savePoint
+	trimming   trimming
 }
 
 // savePoint is when and where the last snapshot and checkpoint were taken.
@@ -124,10 +131,10 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 
 // Open restores the newest snapshot and folds the log behind it.
 func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
-	r.stream, r.voice = log, voice
+	r.ctx, r.stream, r.voice = ctx, log, voice
 	r.appender, r.speaker = newAppender(log), newSpeaker(voice)
 	r.cfg.Partition.Created = log.Created()
-	r.part = r.keeper.restore(ctx, r.cfg.Partition, log)
+	r.part, _ = r.keeper.restore(ctx, r.cfg.Partition, log)
 	from, now := r.part.Last().Seq, r.cfg.Now()
 	if from > 0 {
 		r.metrics.restarts.Inc()
@@ -140,6 +147,9 @@ func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 	}
 	r.catchUp(last)
 	r.report()
+	if r.halted == nil && r.part.Last().Seq < last && ctx.Err() == nil {
+		return fmt.Errorf("the log was read up to record %d of %d", r.part.Last().Seq, last)
+	}
 	r.log.Debug("caught up with the log", "snapshot", from, "seq", r.part.Last().Seq)
 	if r.cfg.Alone {
 		r.tryClaim(r.part.Epoch())
@@ -217,15 +227,20 @@ func (r *Replica) Record(rec Record) {
 
 // catchUp folds the log up to the record to.
 func (r *Replica) catchUp(to uint64) {
-	if r.halted != nil || r.part.Last().Seq >= to {
-		return
-	}
-	err := r.stream.Read(r.part.Last().Seq+1, to, func(rec Record) error {
-		r.fold(rec)
-		return r.halted
-	})
-	if err != nil && r.halted == nil && !errors.Is(err, ErrClosed) {
-		r.halt(err)
+	for r.halted == nil && r.part.Last().Seq < to {
+		err := r.stream.Read(r.part.Last().Seq+1, to, func(rec Record) error {
+			r.fold(rec)
+			return r.halted
+		})
+		switch {
+		case err == nil || r.halted != nil || errors.Is(err, ErrClosed):
+			return
+		case !errors.Is(err, ErrTrimmed):
+			r.halt(err)
+			return
+		case !r.jump(err):
+			return
+		}
 	}
 }
 
@@ -288,7 +303,7 @@ func (r *Replica) Settled(rec wire.OwnerRecord, seq uint64, err error) {
 	switch {
 	case err == nil:
 		r.expected = max(r.expected, seq)
-	case errors.Is(err, ErrFenced) && rec.Epoch == r.claim && r.speaking:
+	case errors.Is(err, ErrFenced) && rec.Epoch == r.claim && r.speaking && !r.claiming:
 		r.log.Info("fenced by a newer claim", "epoch", rec.Epoch)
 		r.fallSilent("fenced")
 	default:
@@ -376,13 +391,14 @@ func (r *Replica) Sweep() {
 	r.speaker.repeat(r.part, now)
 	r.fulfil(slices.Sorted(maps.Keys(r.owing)))
 	r.save(now)
+	r.trim(now)
 	r.yield(now)
 }
 
 // save takes a snapshot when one is due.
 func (r *Replica) save(now time.Time) {
 	seq, s := r.part.Last().Seq, &r.saved
-	cold := seq >= s.checkpointSeq+checkpointRecords || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= checkpointEvery
+	cold := seq >= s.checkpointSeq+cmp.Or(r.cfg.checkpointRecords, checkpointRecords) || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= checkpointEvery
 	hot := seq >= s.snapshotSeq+snapshotRecords && seq >= s.snapshotSeq+r.part.weight() || seq > s.snapshotSeq && now.Sub(s.snapshotAt) >= snapshotEvery
 	if hot || cold {
 		r.snapshot(now, cold)
@@ -391,7 +407,9 @@ func (r *Replica) save(now time.Time) {
 
 func (r *Replica) snapshot(now time.Time, cold bool) {
 	seq := r.part.Last().Seq
-	r.keeper.save(r.cfg.Partition.ID, savedState{seq: seq, state: r.part.freeze(), cold: cold})
+	r.keeper.save(r.cfg.Partition.ID, savedState{
+		seq: seq, state: r.part.freeze(), cold: cold, fits: func(p Place) error { return has(r.stream, p) },
+	})
 	r.saved.snapshotAt, r.saved.snapshotSeq = now, seq
 	if cold {
 		r.saved.checkpointAt, r.saved.checkpointSeq = now, seq

@@ -49,7 +49,7 @@ var (
 // the goroutine of its Replica only.
 type Voice interface {
 	// Listen begins to answer pings as the owner of an epoch and to take asks as the
-	// owner.
+	// owner, or goes on under another epoch.
 	Listen(epoch uint64) error
 	// Mute ends that, and what Introduce began. From here on it takes the asks that
 	// no owner answers, as it did before the first Listen.

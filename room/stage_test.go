@@ -33,7 +33,8 @@ type stage struct {
 	partitions int
 	gateway    *nats.Conn
 	operator   *nats.Conn
-	cache      *cache.Client // nil until there is a host
+	cache      *cache.Client     // nil until there is a host
+	configure  func(*HostConfig) // of the next hosts; nil leaves them as they are
 
 	mu       sync.Mutex
 	updates  map[string]map[uint64]string // room to seq to bytes
@@ -313,10 +314,14 @@ func (s *stage) hostOf(node string, alone bool, kinds ...game.Kind) *hosted {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	h, err := NewHost(HostConfig{
+	cfg := HostConfig{
 		Node: node, Conn: nc, Kinds: kinds, Cashier: cashier.Kind{},
 		Partitions: s.partitions, Alone: alone, Log: testkit.Logger(s.t), Snapshots: s.redis(),
-	})
+	}
+	if s.configure != nil {
+		s.configure(&cfg)
+	}
+	h, err := NewHost(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

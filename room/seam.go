@@ -10,7 +10,8 @@ import (
 // Log is the log of one partition as its Replica sees it: in JetStream, or in a
 // simulation. Append and Claim do not block, their outcome comes as an event of the
 // Replica; the other methods return when they know. A Log calls nothing of the
-// Replica, and is used by the goroutine of its Replica only.
+// Replica, and is used by the goroutine of its Replica only; but Last, At and Read may be
+// called by another one too, which looks whether a checkpoint fits.
 type Log interface {
 	// Created is when the log was made, Unix ns; with the partition it names the log.
 	Created() int64

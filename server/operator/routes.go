@@ -277,7 +277,7 @@ type streamState struct {
 }
 
 func (a *API) getLog(w http.ResponseWriter, r *http.Request) {
-	names := []string{wire.StreamLedger, wire.StreamChat, wire.StreamSessions}
+	names := []string{wire.StreamLedger, wire.StreamChat, wire.StreamSessions, "OBJ_" + wire.BucketArchive}
 	for p := range a.cfg.Partitions {
 		names = append(names, wire.PartitionStream(p))
 	}

@@ -94,7 +94,7 @@ func (t *trimmer) trim(ctx context.Context, p int, below uint64) error {
 	for done := uint64(0); ; {
 		e, err := w.Extend(ctx, below, archiveStep)
 		t.metrics.archivedBytes.Add(float64(e.Bytes))
-		if err != nil && done == 0 {
+		if err != nil {
 			e, err = w.Extend(ctx, below, archiveStep) // another owner had gone on
 			t.metrics.archivedBytes.Add(float64(e.Bytes))
 		}

@@ -87,6 +87,13 @@ func (w *joins) keep(player string, f *fanout.Frame) {
 	}
 }
 
+// ahead reports whether a client knows newer updates of the log than the copy has.
+func (w *joins) ahead(c *roomCopy) bool {
+	return slices.ContainsFunc(w.waiting, func(j *joining) bool {
+		return j.position != nil && j.position.Log == c.log && j.position.Seq > c.seq
+	})
+}
+
 // expire fails the joins that have waited too long.
 func (w *joins) expire(now time.Time) {
 	w.filter(func(j *joining) bool {

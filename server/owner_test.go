@@ -27,6 +27,7 @@ type owner struct {
 	asked   []wire.Ask
 	deaf    bool                                                             // asks get no answer
 	judge   func(room string, c wire.Command) (json.RawMessage, *wire.Error) // the answer; nil, nil: none yet
+	newer   int                                                              // times that a follower was asked for updates
 	mute    bool                                                             // answers are kept, not said
 	answers map[string]json.RawMessage                                       // by player, room, key, body
 	logged  []wire.Command
@@ -77,6 +78,9 @@ func (o *owner) follow() {
 			}
 			o.mu.Lock()
 			reply := o.reply(a)
+			if a.Op == wire.AskSince {
+				o.newer++
+			}
 			o.mu.Unlock()
 			reply.Follower = true
 			_ = m.Respond(encodeJSON(reply))

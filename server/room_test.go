@@ -223,6 +223,31 @@ func TestResumeFromFollower(t *testing.T) {
 	}
 }
 
+// P3.2: a follower that does not have the client's position yet is behind; what it lacks
+// is not taken for lost.
+func TestResumeFromFollowerThatIsBehind(t *testing.T) {
+	w, r, g := lobby(t)
+	for range 28 {
+		w.owner.update(r, false)
+	}
+	g.player("bob").join("lobby")
+	w.owner.locked(func() { w.owner.deaf = true })
+	w.owner.follow()
+	c := g.player("ann")
+	c.send(`{"type":"join","id":8,"room":"lobby","position":{"log":%q,"seq":30}}`, r.log)
+	eventually(t, "the follower is asked again", func() (again bool) {
+		w.owner.locked(func() { again = w.owner.newer >= 2 })
+		return again
+	})
+	for range 3 {
+		w.owner.update(r, false)
+	}
+	if o := c.until("resume is answered", wire.TypeJoined); !o.is("recovered") || o.sub("position").num("seq") != 30 {
+		t.Fatalf("joined: %s", o.text)
+	}
+	c.wantUpdates("behind the position", r, 31, 31)
+}
+
 // P3.2: what the owner does not have any more is a snapshot, never a part.
 func TestResumeOfWhatIsGone(t *testing.T) {
 	w, r, g := lobby(t)

@@ -168,6 +168,9 @@ func (f *feed) gotNewer(r wire.AskReply, err error, now time.Time) {
 	case len(c.early) > 0:
 		y.since = true
 		y.retryAt = now.Add(syncRetryFirst) // the owner that answered was behind
+	case r.Follower && f.joins.ahead(c):
+		y.since = true // only an owner knows that a tail was lost: a follower may be behind
+		y.retryAt = now.Add(syncRetryFirst)
 	}
 }
 

@@ -132,6 +132,9 @@ func (h *Host) Run(ctx context.Context) error {
 	if h.trimmer != nil {
 		background.Go(func() { h.trimmer.run(ctx) })
 	}
+	if !h.cfg.Alone {
+		background.Go(func() { leaders{js: h.js, log: h.log}.run(ctx, h.owned) })
+	}
 	opened := make(chan error, len(h.replicas))
 	for _, r := range h.replicas {
 		replicas.Go(func() {
@@ -172,6 +175,16 @@ func (h *Host) Partitions() []wire.PartitionInfo {
 		infos[i] = r.Status()
 	}
 	return infos
+}
+
+// owned are the partitions that this process speaks for.
+func (h *Host) owned() (list []int) {
+	for _, p := range h.Partitions() {
+		if p.Owner {
+			list = append(list, p.Partition)
+		}
+	}
+	return list
 }
 
 // beat tells the others that this node is there, from when it can take a partition

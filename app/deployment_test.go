@@ -37,6 +37,7 @@ type deployment struct {
 	redis []*service.Service // the first is the master at the start
 	// What only a cluster has.
 	natsCluster *service.NATSCluster
+	postgres    *service.Service
 	sentinels   *service.SentinelRedis
 }
 
@@ -117,7 +118,8 @@ func startCluster(t testing.TB) *deployment {
 	})
 	d.sentinels = testsvc.StartSentinelRedis(t)
 	d.nats, d.redis = d.natsCluster.Nodes, d.sentinels.Nodes
-	d.natsURL, d.database = d.natsCluster.URL(), testsvc.Postgres(t)
+	postgres := testsvc.StartPostgres(t)
+	d.natsURL, d.database, d.postgres = d.natsCluster.URL(), postgres.URL, postgres.Process()
 	d.services = []string{"--nats-url", d.natsURL, "--redis-url", d.sentinels.URL()}
 	d.flushRedis = func() { flush(t, service.Address(d.redisMaster().Port())) }
 	d.startRoles(3, 2, "--replicas", "3")

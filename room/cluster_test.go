@@ -3,11 +3,14 @@
 package room
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/archive"
+	"tickcast/audit/judge"
 	"tickcast/bus"
 	"tickcast/internal/service"
 	"tickcast/internal/testkit"
@@ -75,6 +78,51 @@ func TestAReplicatedLogIsReadByAConsumer(t *testing.T) {
 			last, err := f.lastSeq(t.Context())
 			return err == nil && last == records
 		})
+	}
+}
+
+// TestAReplicatedLogIsTrimmed kills each node of three in turn while an owner trims, which
+// claims again while records of its own are on their way.
+func TestAReplicatedLogIsTrimmed(t *testing.T) {
+	servers, url := startCluster(t)
+	const segment = 20
+	h := startLonely(t, url, 3, func(c *HostConfig) {
+		js, err := jetstream.New(c.Conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Archive, c.Keep, c.segmentRecords, c.checkpointRecords = archive.NewBucket(js), segment, segment, 2*segment
+	})
+	state := func() jetstream.StreamState {
+		s, err := h.js.Stream(t.Context(), wire.PartitionStream(0))
+		if err != nil {
+			return jetstream.StreamState{}
+		}
+		return s.CachedInfo().State
+	}
+	wantTrimmed := func(why string) {
+		before := max(state().FirstSeq, 1)
+		testkit.Eventually(t, why, 2*patience, func() bool { return state().FirstSeq > before+4*segment })
+	}
+	wantTrimmed("the log is trimmed")
+	for i, s := range servers {
+		s.Kill()
+		wantTrimmed(fmt.Sprintf("node %d is dead", i))
+		mustStart(t, s)
+		wantTrimmed(fmt.Sprintf("node %d is back", i))
+	}
+	h.wantMore("rounds go on")
+	r, err := archive.NewReader(h.cfg.Conn, h.cfg.Archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := judge.New(judge.Config{Settled: func(*judge.Round) error { return nil }})
+	last := state().LastSeq
+	err = r.Read(t.Context(), 0, 1, last, func(rec archive.Record) error {
+		return l.Feed(judge.Record{Seq: rec.Seq, Time: rec.Time, Subject: rec.Subject, Data: rec.Data, Foreign: rec.Foreign()})
+	})
+	if err = errors.Join(err, l.Close()); err != nil || l.Judged() != last {
+		t.Fatalf("judged %d of %d records: %v", l.Judged(), last, err)
 	}
 }
 

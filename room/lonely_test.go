@@ -22,7 +22,7 @@ type lonelyHost struct {
 	t *testing.T
 }
 
-func startLonely(t *testing.T, url string, replicas int) *lonelyHost {
+func startLonely(t *testing.T, url string, replicas int, configure ...func(*HostConfig)) *lonelyHost {
 	t.Helper()
 	nc, err := bus.Connect(t.Context(), url, "host")
 	if err != nil {
@@ -32,10 +32,14 @@ func startLonely(t *testing.T, url string, replicas int) *lonelyHost {
 	testkit.Eventually(t, "the streams are made", patience, func() bool {
 		return bus.EnsureStreams(t.Context(), nc, bus.Layout{Partitions: 1, Replicas: replicas}) == nil
 	})
-	h, err := NewHost(HostConfig{
+	cfg := HostConfig{
 		Node: "one", Conn: nc, Kinds: []game.Kind{race.Kind{}}, Cashier: cashier.Kind{},
 		Partitions: 1, Alone: true, Log: testkit.Logger(t),
-	})
+	}
+	for _, f := range configure {
+		f(&cfg)
+	}
+	h, err := NewHost(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

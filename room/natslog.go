@@ -188,13 +188,18 @@ func (l *natsLog) Claim(c wire.Claim, expected uint64) {
 func (l *natsLog) claim(c wire.Claim, expected uint64) claimAck {
 	ctx, cancel := context.WithTimeout(l.ctx, claimTimeout)
 	defer cancel()
-	subject := wire.ClaimSubject(l.p)
-	ack, err := l.feed.js.Publish(ctx, subject, game.Encode(c),
-		jetstream.WithExpectLastSequenceForSubject(expected, subject), jetstream.WithRetryAttempts(0))
-	if err != nil {
-		return claimAck{err: fmt.Errorf("claim partition %d: %w", l.p, orFenced(err))}
+	subject, data := wire.ClaimSubject(l.p), game.Encode(c)
+	for {
+		ack, err := l.feed.js.Publish(ctx, subject, data,
+			jetstream.WithExpectLastSequenceForSubject(expected, subject), jetstream.WithRetryAttempts(0))
+		if err == nil {
+			return claimAck{seq: ack.Sequence}
+		}
+		// An owner that claims again has records on their way.
+		if !isCode(err, codeInProcess) || !pause(ctx, appendPause) {
+			return claimAck{err: fmt.Errorf("claim partition %d: %w", l.p, orFenced(err))}
+		}
 	}
-	return claimAck{seq: ack.Sequence}
 }
 
 // wait returns when nothing is on its way any more.

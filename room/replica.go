@@ -21,6 +21,9 @@ const (
 	// tickSpacing is the least time between two ticks of the owner. Due points are met
 	// exactly by the fold whenever the record comes; a tick only makes it soon.
 	tickSpacing = 5 * time.Millisecond
+	// refusedLong is for how long appends fail before it is told, and told again: an
+	// election of the log's nodes takes up to 7 s.
+	refusedLong = 10 * time.Second
 	// feedSilence is after how much silence a replica looks at the log itself: the
 	// live feed is at most once.
 	feedSilence = time.Second
@@ -96,6 +99,7 @@ type Replica struct {
 	lastLook   time.Time // when the log was last asked for its newest record
 	blind      time.Time // when it was last asked in vain
 	expected   uint64    // a sequence that is known to be in the log
+	refusedAt  time.Time // since when the log takes no owner records, or when that was told; zero while it does
 	handover   handover
 	saved      savePoint
 	trimming   trimming
@@ -302,15 +306,29 @@ func (r *Replica) Settled(rec wire.OwnerRecord, seq uint64, err error) {
 	r.appender.settle(rec, seq, err)
 	switch {
 	case err == nil:
-		r.expected = max(r.expected, seq)
+		r.expected, r.refusedAt = max(r.expected, seq), time.Time{}
 	case errors.Is(err, ErrFenced) && rec.Epoch == r.claim && r.speaking && !r.claiming:
 		r.log.Info("fenced by a newer claim", "epoch", rec.Epoch)
 		r.fallSilent("fenced")
 	default:
-		r.log.Debug("append failed", "err", err)
+		r.refused(err)
 		if rec.Room != "" {
 			r.owing[rec.Room] = struct{}{}
 		}
+	}
+}
+
+// refused tells of an append that failed, and people when all have failed for a while:
+// rooms stand still then.
+func (r *Replica) refused(err error) {
+	r.log.Debug("append failed", "err", err)
+	now := r.cfg.Now()
+	if r.refusedAt.IsZero() {
+		r.refusedAt = now
+	}
+	if now.Sub(r.refusedAt) >= refusedLong {
+		r.refusedAt = now
+		r.log.Warn("the log takes no records of the owner", "epoch", r.claim, "err", err)
 	}
 }
 

@@ -330,6 +330,7 @@ func (o *auditFlags) printText(w io.Writer, r *audit.Report) {
 		}{
 			{"foreign", n.Foreign.Count, n.Foreign.First},
 			{"malformed", n.Malformed.Count, n.Malformed.First},
+			{"of a lost tail", n.Lost.Count, n.Lost.First},
 			{"of deposed owners", n.Deposed.Count, n.Deposed.First},
 			{"repeated results", n.Repeated.Count, n.Repeated.First},
 			{"rounds without a seed", n.Unjudged.Count, n.Unjudged.First},

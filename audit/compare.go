@@ -110,6 +110,9 @@ func (c *comparison) round(ctx context.Context, rd *judge.Round) error {
 		bets["stake/"+b.ID] = b
 	}
 	err := c.page.each(ctx, betQuery, []any{rd.UUID, int64(rd.Number)}, func(row []string) error {
+		if rd.Orphan(row[0]) {
+			return orphan(rd, row)
+		}
 		b := bets[row[0]]
 		if b == nil || b.State == judge.Refused {
 			return inBook(rd, strings.TrimPrefix(row[0], "stake/"), "bets of the round", "what the log says", "a bet that the log does not have")
@@ -129,6 +132,15 @@ func (c *comparison) round(ctx context.Context, rd *judge.Round) error {
 		return err
 	}
 	return c.scores(ctx, rd)
+}
+
+// orphan compares a bet that the log lost: it is cancelled, unless that is under way.
+func orphan(rd *judge.Round, row []string) error {
+	kind, booking := row[1+stakeColumns], row[2+stakeColumns]
+	if kind == "" || kind == "cancel" && booking == judge.OrphanPrefix+row[0] {
+		return nil
+	}
+	return inBook(rd, strings.TrimPrefix(row[0], "stake/"), "end of a bet that the log lost", "cancel", kind)
 }
 
 // inBook is a Difference that shows in the book.

@@ -128,6 +128,9 @@ func (c *comparison) balances(ctx context.Context, accounts *judge.Accounts, qui
 		if err != nil {
 			return whole("accounts.version of "+row[0], "a number", row[2])
 		}
+		if !accounts.Follows(row[0]) {
+			return nil
+		}
 		want, ok := accounts.At(row[0], version)
 		switch {
 		case ok && strconv.FormatInt(want, 10) != row[1]:

@@ -137,6 +137,10 @@ func decodeQuery(data []byte) (wire.LedgerQuery, error) {
 			return q, errors.New("query sessions: malformed player")
 		}
 	case wire.QueryHealth, wire.QueryWallet:
+	case wire.QueryStakes:
+		if q.Stakes == nil || len(q.Stakes.Open) > wire.MaxOrphans {
+			return q, fmt.Errorf("query stakes needs stakes, at most %d of them open", wire.MaxOrphans)
+		}
 	case wire.QueryLogin:
 		if q.Token == "" {
 			return q, errors.New("query login needs a token")
@@ -170,6 +174,8 @@ func (w *Worker) lookUp(ctx context.Context, q wire.LedgerQuery) wire.LedgerRepl
 		data, err = w.health(ctx)
 	case wire.QueryWallet:
 		data, err = w.book.WalletQueue(ctx, page)
+	case wire.QueryStakes:
+		data, err = w.book.Stakes(ctx, *q.Stakes)
 	case wire.QueryLogin:
 		data, err = w.login(ctx, q.Token)
 	}

@@ -73,6 +73,9 @@ func (c checkpoints) name(partition int) string {
 // not be read.
 var errUnfit = errors.New("the snapshot does not fit")
 
+// errLost is one of them.
+var errLost = fmt.Errorf("%w: the log lost its tail, or is another one", errUnfit)
+
 // saveTimeout bounds the writing of all snapshots that wait and the reading of
 // checkpoints, at the end too.
 const saveTimeout = 10 * time.Second
@@ -160,11 +163,11 @@ func (k *keeper) flush(ctx context.Context) {
 }
 
 // restore returns the partition of the newest snapshot that belongs to the log, or
-// the state before the first record. An error tells that there may be a newer one, which
-// could not be read.
-func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (*Partition, error) {
-	best := NewPartition(cfg)
-	var unread error
+// the state before the first record. missing is the last record of a snapshot that the log
+// perhaps had and has not any more; nil for none. An error tells that there may be a newer
+// snapshot, which could not be read.
+func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing *Place, unread error) {
+	best = NewPartition(cfg)
 	for i, store := range append([]SnapshotStore{k.hot}, k.cold...) {
 		if store == nil {
 			continue
@@ -172,6 +175,9 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (*Pa
 		p, err := k.restoreFrom(ctx, cfg, log, store)
 		switch {
 		case err != nil:
+			if errors.Is(err, errLost) {
+				missing = &p.last
+			}
 			k.log.Warn("snapshot not used", "store", []string{"redis", "checkpoint", "checkpoint b"}[i], "partition", cfg.ID, "err", err)
 			if !errors.Is(err, errUnfit) {
 				unread = err
@@ -182,9 +188,11 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (*Pa
 			best = p
 		}
 	}
-	return best, unread
+	return best, missing, unread
 }
 
+// restoreFrom returns the snapshot also with the error that the log does not have its last
+// record.
 func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, log Log, store SnapshotStore) (*Partition, error) {
 	sealed, err := store.GetSnapshot(ctx, cfg.ID)
 	if err != nil || sealed == nil {
@@ -198,10 +206,7 @@ func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, log Log, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnfit, err)
 	}
-	if err := has(log, p.last); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, has(log, p.last)
 }
 
 // has is errUnfit when the log does not have a record that was folded, any more or
@@ -213,7 +218,7 @@ func has(log Log, folded Place) error {
 	case err != nil:
 		return err
 	case rec != nil && rec.place() != folded:
-		return fmt.Errorf("%w: the log has another record %d than it: the log lost its tail, or is another one", errUnfit, folded.Seq)
+		return fmt.Errorf("%w: it has another record %d than the snapshot", errLost, folded.Seq)
 	case rec != nil:
 		return nil
 	}
@@ -222,7 +227,7 @@ func has(log Log, folded Place) error {
 	case err != nil:
 		return err
 	case last < folded.Seq:
-		return fmt.Errorf("%w: the log ends with record %d, and it with record %d: the log lost its tail, or is another one", errUnfit, last, folded.Seq)
+		return fmt.Errorf("%w: it ends with record %d, and the snapshot with record %d", errLost, last, folded.Seq)
 	}
 	err = log.Read(folded.Seq, folded.Seq, func(Record) error { return nil })
 	if errors.Is(err, ErrTrimmed) {

@@ -55,7 +55,7 @@ func TestSnapshotsThatDoNotFitAreNotUsed(t *testing.T) {
 		"of a later format":          {edited(t, good, func(s *savedPartition) { s.Version++ }), "version"},
 		"of another partition":       {edited(t, good, func(s *savedPartition) { s.Partition++ }), "another log"},
 		"of another stream":          {edited(t, good, func(s *savedPartition) { s.Created++ }), "another log"},
-		"newer than the log":         {edited(t, good, func(s *savedPartition) { s.Last.Seq += 1000 }), "the log ends with record"},
+		"newer than the log":         {edited(t, good, func(s *savedPartition) { s.Last.Seq += 1000 }), "it ends with record"},
 		"of a tail that was lost":    {edited(t, good, func(s *savedPartition) { s.Last.Time++ }), "another record"},
 		"of a record with more data": {edited(t, good, func(s *savedPartition) { s.Last.Hash[0]++ }), "another record"},
 	} {

@@ -132,6 +132,8 @@ func (l *loop) follow(ctx context.Context) {
 			l.offered(m)
 		case m := <-l.voice.declined:
 			l.Declined(l.voice.parseDecline(m))
+		case m := <-l.voice.witnesses:
+			l.Witnessed(l.voice.parseWitness(m))
 		case <-sweep.C:
 			l.Sweep()
 		}

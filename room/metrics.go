@@ -12,6 +12,7 @@ type metrics struct {
 	records    map[wire.Kind]prometheus.Counter // read only after newMetrics
 	claims     *prometheus.CounterVec           // by outcome
 	offers     *prometheus.CounterVec           // by outcome
+	lost       prometheus.Counter
 	fills      prometheus.Counter
 	restarts   prometheus.Counter
 	owned      prometheus.Gauge
@@ -37,6 +38,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		offers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tickcast_room_offers_total", Help: "Offers of partitions to better candidates, by outcome (taken, declined, timeout, unsent).",
 		}, []string{"outcome"}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tickcast_room_lost_tails_total", Help: "Records folded that tell that the log had lost its tail.",
+		}),
 		fills: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tickcast_room_gap_fills_total", Help: "Gaps in the live feed that were read from the log.",
 		}),
@@ -72,7 +76,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.records[k] = records.WithLabelValues(string(k))
 	}
 	if reg != nil {
-		reg.MustRegister(records, m.claims, m.offers, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused,
+		reg.MustRegister(records, m.claims, m.offers, m.lost, m.fills, m.restarts, m.owned, m.halted, m.feedDrops, m.askRefused,
 			m.trimmed, m.archivedBytes, m.trimFailures, m.first)
 	}
 	return m

@@ -39,6 +39,7 @@ type natsVoice struct {
 	directory *directory
 	inbox     string // where pings are answered
 	declines  string // where offers are
+	witness   string // where questions to the ledger are
 
 	turn  atomic.Int64         // when the loop made its last turn, Unix ns
 	epoch atomic.Uint64        // under which it listens as the owner, 0 while it does not
@@ -46,16 +47,18 @@ type natsVoice struct {
 	pongs chan *nats.Msg       // answers to pings
 	subs  []*nats.Subscription // as the owner while listening, else as a follower
 
-	offers   chan *nats.Msg // to this node
-	declined chan *nats.Msg // answers to offers of this node
-	always   []*nats.Subscription
+	offers    chan *nats.Msg // to this node
+	declined  chan *nats.Msg // answers to offers of this node
+	witnesses chan *nats.Msg // answers of the ledger
+	always    []*nats.Subscription
 }
 
 func newNATSVoice(nc *nats.Conn, p int, node string, d *directory) *natsVoice {
 	return &natsVoice{
-		nc: nc, p: p, node: node, directory: d, inbox: nc.NewInbox(), declines: nc.NewInbox(),
+		nc: nc, p: p, node: node, directory: d, inbox: nc.NewInbox(), declines: nc.NewInbox(), witness: nc.NewInbox(),
 		asks: make(chan *nats.Msg, askBuffer), pongs: make(chan *nats.Msg, pongBuffer),
 		offers: make(chan *nats.Msg, pongBuffer), declined: make(chan *nats.Msg, pongBuffer),
+		witnesses: make(chan *nats.Msg, pongBuffer),
 	}
 }
 
@@ -63,7 +66,7 @@ func newNATSVoice(nc *nats.Conn, p int, node string, d *directory) *natsVoice {
 // follower.
 func (v *natsVoice) open() error {
 	for subject, to := range map[string]chan *nats.Msg{
-		v.inbox + ".*": v.pongs, v.declines + ".*": v.declined, wire.OfferSubject(v.p, v.node): v.offers,
+		v.inbox + ".*": v.pongs, v.declines + ".*": v.declined, v.witness + ".*": v.witnesses, wire.OfferSubject(v.p, v.node): v.offers,
 	} {
 		sub, err := v.nc.ChanSubscribe(subject, to)
 		if err != nil {
@@ -179,6 +182,23 @@ func (v *natsVoice) parseDecline(m *nats.Msg) (n uint64, why string) {
 		d.Why = err.Error()
 	}
 	return n, d.Why
+}
+
+// AskLedger implements Voice.
+func (v *natsVoice) AskLedger(n uint64, query []byte) error {
+	return v.nc.PublishRequest(wire.LedgerQuerySubject, v.witness+"."+strconv.FormatUint(n, 10), query)
+}
+
+// parseWitness reads which question a message answers; the reply is nil when the ledger
+// cannot say.
+func (v *natsVoice) parseWitness(m *nats.Msg) (n uint64, reply *wire.StakesReply) {
+	n, _ = strconv.ParseUint(strings.TrimPrefix(m.Subject, v.witness+"."), 10, 64)
+	var r wire.LedgerReply
+	var s wire.StakesReply
+	if json.Unmarshal(m.Data, &r) != nil || r.Error != nil || json.Unmarshal(r.Data, &s) != nil {
+		return n, nil
+	}
+	return n, &s
 }
 
 // Flush implements Voice.

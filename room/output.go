@@ -14,6 +14,8 @@ type Output struct {
 	Sanctions []wire.Sanction
 	Claim     *wire.Claim // the record was one, and is the newest
 	Touched   []string    // rooms whose duties may have changed
+	Lost      bool        // the log lost its tail
+	Orphans   bool        // stakes of the lost tail are cancelled
 	Stated    []string    // rooms about which the owner stated a fact
 }
 
@@ -35,5 +37,6 @@ func (o *Output) reset() {
 	clear(o.Messages)
 	clear(o.Answers)
 	o.Messages, o.Answers, o.Bookings, o.Claim = o.Messages[:0], o.Answers[:0], o.Bookings[:0], nil
+	o.Lost, o.Orphans = false, false
 	o.Directory, o.Sanctions, o.Touched, o.Stated = o.Directory[:0], o.Sanctions[:0], o.Touched[:0], o.Stated[:0]
 }

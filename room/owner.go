@@ -48,7 +48,7 @@ func (r *Replica) claimFolded(c wire.Claim, at int64) {
 		r.renewed()
 	case r.part.Epoch() == r.claim || own && r.claiming && c.Replaces == r.replaces:
 		r.claim = r.part.Epoch()
-		r.speak()
+		r.speak(c)
 	case r.claim != 0:
 		if c.Offered && r.handover.asked == c.Node {
 			r.metrics.offers.WithLabelValues("taken").Inc()
@@ -59,7 +59,7 @@ func (r *Replica) claimFolded(c wire.Claim, at int64) {
 }
 
 // speak begins to own the partition.
-func (r *Replica) speak() {
+func (r *Replica) speak(c wire.Claim) {
 	if err := r.voice.Listen(r.claim); err != nil {
 		r.log.Warn("cannot own the partition", "err", err)
 		r.fallSilent("refused")
@@ -72,6 +72,7 @@ func (r *Replica) speak() {
 	r.log.Info("owns the partition", "epoch", r.claim, "rooms", r.part.Rooms())
 	r.appender.start(r.claim)
 	r.speaker.introduce(r.part)
+	r.lookBack(r.cfg.Now(), c.Offered)
 	r.fulfil(r.part.roomIDs())
 	if r.handover.draining {
 		r.yield(r.cfg.Now())

@@ -33,6 +33,8 @@ type Partition struct {
 	epoch   uint64 // sequence of the newest claim
 	owner   string // node of the newest claim
 	forged  uint64 // sequence of the newest forged record on the claim's subject
+	lost    uint64 // sequence of the newest record that tells that the log lost its tail
+	lostAt  int64  // its stored timestamp, Unix ms
 	last    Place
 	rooms   map[string]*roomState
 	wakes   wakeHeap
@@ -256,6 +258,11 @@ func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {
 		return nil
 	case wire.OwnerDigest:
 		return p.digests.check(evt.Data)
+	case wire.OwnerLost:
+		p.lose(at)
+		return nil
+	case wire.OwnerOrphans:
+		return p.orphans(at, evt.Data)
 	}
 	if evt.Room == "" {
 		return fmt.Errorf("unknown owner record %q", evt.Kind)

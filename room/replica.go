@@ -101,6 +101,7 @@ type Replica struct {
 	expected   uint64    // a sequence that is known to be in the log
 	refusedAt  time.Time // since when the log takes no owner records, or when that was told; zero while it does
 	handover   handover
+	tail       tail
 	saved      savePoint
 	trimming   trimming
 }
@@ -138,13 +139,7 @@ func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 	r.ctx, r.stream, r.voice = ctx, log, voice
 	r.appender, r.speaker = newAppender(log), newSpeaker(voice)
 	r.cfg.Partition.Created = log.Created()
-	r.part, _ = r.keeper.restore(ctx, r.cfg.Partition, log)
-	from, now := r.part.Last().Seq, r.cfg.Now()
-	if from > 0 {
-		r.metrics.restarts.Inc()
-	}
-	r.saved = savePoint{snapshotSeq: from, checkpointSeq: from, snapshotAt: now, checkpointAt: now}
-	r.knows(r.part.roomIDs())
+	from := r.restore(ctx)
 	last, err := log.Last()
 	if err != nil {
 		return err
@@ -161,6 +156,20 @@ func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 		r.detector.start(r.cfg.Now(), r.cfg.Now().Add(settleIn))
 	}
 	return nil
+}
+
+// restore begins with the newest snapshot, and returns its last record.
+func (r *Replica) restore(ctx context.Context) (from uint64) {
+	r.part, r.tail.known, _ = r.keeper.restore(ctx, r.cfg.Partition, r.stream)
+	r.tail.reopen = false
+	now := r.cfg.Now()
+	if from = r.part.Last().Seq; from > 0 {
+		r.metrics.restarts.Inc()
+	}
+	r.saved = savePoint{snapshotSeq: from, checkpointSeq: from, snapshotAt: now, checkpointAt: now}
+	r.tail.openedAt = now
+	r.knows(r.part.roomIDs())
+	return from
 }
 
 // Status tells the state as of the last sweep, or what changed since. It is safe for
@@ -212,11 +221,11 @@ func (r *Replica) replaceIf(dead bool) {
 func (r *Replica) Record(rec Record) {
 	last := r.part.Last().Seq
 	switch {
-	case r.halted != nil:
+	case r.halted != nil || r.tail.reopen:
 		return
 	case rec.Seq <= last:
 		if !r.recent.agrees(rec) {
-			r.halt(fmt.Errorf("the log has another record %d than was folded: it lost its tail", rec.Seq))
+			r.foreign(rec)
 		}
 		return
 	}
@@ -231,6 +240,12 @@ func (r *Replica) Record(rec Record) {
 
 // catchUp folds the log up to the record to.
 func (r *Replica) catchUp(to uint64) {
+	if last := r.part.Last(); last.Seq > 0 && last.Seq < to && r.halted == nil {
+		if rec, err := r.stream.At(last.Seq); err == nil && rec != nil && rec.place() != last {
+			r.foreign(*rec)
+			return
+		}
+	}
 	for r.halted == nil && r.part.Last().Seq < to {
 		err := r.stream.Read(r.part.Last().Seq+1, to, func(rec Record) error {
 			r.fold(rec)
@@ -263,6 +278,7 @@ func (r *Replica) fold(rec Record) {
 	if !r.knows(r.out.Stated) { // what a room commits itself to is stated by an owner
 		return
 	}
+	r.testified(&r.out)
 	if c := r.out.Claim; c != nil {
 		r.claimFolded(*c, rec.Time)
 	}
@@ -297,6 +313,7 @@ func (r *Replica) untilTick(now time.Time) time.Duration {
 	if !r.speaking || !due || r.appender.tick {
 		return time.Hour
 	}
+	wait = max(wait, r.tail.until.Sub(now))
 	return max(wait, tickSpacing-now.Sub(r.lastTick), 0)
 }
 
@@ -336,6 +353,13 @@ func (r *Replica) refused(err error) {
 func (r *Replica) fulfil(rooms []string) {
 	last := r.part.Last().Seq
 	r.appender.folded(last)
+	r.testify(last)
+	if r.tail.waits(r.cfg.Now()) {
+		for _, id := range rooms {
+			r.owing[id] = struct{}{}
+		}
+		return
+	}
 	for _, id := range rooms {
 		duties := r.part.duties(id)
 		if len(duties) == 0 {
@@ -404,8 +428,10 @@ func (r *Replica) Sweep() {
 		if r.cfg.Alone {
 			r.tryClaim(r.part.Epoch())
 		}
+		r.reclaim()
 		return
 	}
+	r.askAgain(now)
 	r.speaker.repeat(r.part, now)
 	r.fulfil(slices.Sorted(maps.Keys(r.owing)))
 	r.save(now)
@@ -445,6 +471,7 @@ func (r *Replica) report() {
 	if n := uint64(r.stream.Waiting()); n > info.Lag {
 		info.Lag = n
 	}
+	info.LostAt = r.part.lostAt
 	if r.halted != nil {
 		info.Halted = r.halted.Error()
 	}

@@ -35,6 +35,7 @@ type roomState struct {
 	uuid    string
 	name    string
 	log     string // names the log in positions
+	lost    uint64 // since which record the log is another one, because it lost its tail
 	created int64  // Unix ms
 	hidden  bool   // the cashier: no updates, no directory entry
 	closing bool   // gone after the current round
@@ -57,15 +58,19 @@ type roomState struct {
 
 func newRoomState(created int64, kind string, cfg game.Config, g game.Room, at game.At) *roomState {
 	return &roomState{
-		id: cfg.ID, kind: kind, uuid: cfg.UUID, name: cfg.Name, log: logName(cfg.UUID, created), created: at.Wall,
+		id: cfg.ID, kind: kind, uuid: cfg.UUID, name: cfg.Name, log: logName(cfg.UUID, created, 0), created: at.Wall,
 		game: g, keys: newKeyTable(), lastCut: at.Now - cutInterval, lastTick: at.Now,
 	}
 }
 
-// logName names a room's log: another room under the same ID, or another stream,
-// has another name.
-func logName(uuid string, created int64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", uuid, created))
+// logName names a room's log: another room under the same ID, another stream, or the
+// stream behind the record lost that tells that it lost its tail, has another name.
+func logName(uuid string, created int64, lost uint64) string {
+	text := fmt.Appendf(nil, "%s/%d", uuid, created)
+	if lost > 0 {
+		text = fmt.Appendf(text, "/%d", lost)
+	}
+	sum := sha256.Sum256(text)
 	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10])
 }
 

@@ -71,6 +71,9 @@ type Voice interface {
 	// Offer sends an offer of the partition to another node; the answer, if there is
 	// one, comes as Declined with the same number. An error means that it was not sent.
 	Offer(n uint64, node string, offer []byte) error
+	// AskLedger sends a query to a ledger worker; the answer comes as Witnessed with the same
+	// number, or never. An error means that it was not sent.
+	AskLedger(n uint64, query []byte) error
 	// Flush waits a moment until what was said is on its way.
 	Flush()
 }

@@ -27,6 +27,8 @@ type savedPartition struct {
 	Epoch     uint64              `json:"epoch"`
 	Owner     string              `json:"owner"`
 	Forged    uint64              `json:"forged,omitempty"`
+	Lost      uint64              `json:"lost,omitempty"`
+	LostAt    int64               `json:"lost_at,omitempty"`
 	Stated    uint64              `json:"stated"`
 	Digested  uint64              `json:"digested"`
 	Rooms     []savedRoom         `json:"rooms"`
@@ -41,6 +43,7 @@ type savedRoom struct {
 	Name      string       `json:"name"`
 	Created   int64        `json:"created"`
 	Closing   bool         `json:"closing,omitempty"`
+	Lost      uint64       `json:"lost,omitempty"`
 	Seq       uint64       `json:"seq"`
 	Events    []game.Event `json:"events"`
 	LastCut   game.Time    `json:"last_cut"`
@@ -73,12 +76,12 @@ type frozen struct {
 func (p *Partition) freeze() *frozen {
 	f := &frozen{pending: maps.Clone(p.pending.byNum), saved: savedPartition{
 		Version: snapshotVersion, Partition: p.cfg.ID, Created: p.cfg.Created, Last: p.last, Clock: p.clock,
-		Epoch: p.epoch, Owner: p.owner, Forged: p.forged, Stated: p.digests.stated, Digested: p.digests.seq,
+		Epoch: p.epoch, Owner: p.owner, Forged: p.forged, Lost: p.lost, LostAt: p.lostAt, Stated: p.digests.stated, Digested: p.digests.seq,
 	}}
 	for _, id := range slices.Sorted(maps.Keys(p.rooms)) {
 		r := p.rooms[id]
 		f.saved.Rooms = append(f.saved.Rooms, savedRoom{
-			ID: r.id, Kind: r.kind, UUID: r.uuid, Name: r.name, Created: r.created, Closing: r.closing, Seq: r.seq,
+			ID: r.id, Kind: r.kind, UUID: r.uuid, Name: r.name, Created: r.created, Closing: r.closing, Lost: r.lost, Seq: r.seq,
 			Events: slices.Clone(r.events), LastCut: r.lastCut, LastTick: r.lastTick, Announced: r.announced,
 		})
 		f.keys = append(f.keys, r.keys.freeze())
@@ -135,6 +138,7 @@ func RestorePartition(cfg PartitionConfig, snapshot []byte) (*Partition, error) 
 	}
 	p := newPartition(cfg)
 	p.clock, p.last, p.epoch, p.owner = s.Clock, s.Last, s.Epoch, s.Owner
+	p.lost, p.lostAt = s.Lost, s.LostAt
 	p.forged, p.digests.stated, p.digests.seq = s.Forged, s.Stated, s.Digested
 	for _, b := range s.Pending {
 		p.pending.add(b)
@@ -172,7 +176,7 @@ func (p *Partition) restoreRoom(s savedRoom) (*roomState, error) {
 		return nil, err
 	}
 	r := &roomState{
-		id: s.ID, kind: s.Kind, uuid: s.UUID, name: s.Name, log: logName(s.UUID, p.cfg.Created), created: s.Created,
+		id: s.ID, kind: s.Kind, uuid: s.UUID, name: s.Name, log: logName(s.UUID, p.cfg.Created, s.Lost), lost: s.Lost, created: s.Created,
 		hidden: s.ID == wire.CashierRoom, closing: s.Closing, game: g, keys: keys,
 		seq: s.Seq, events: s.Events, lastCut: s.LastCut, lastTick: s.LastTick, announced: s.Announced,
 	}

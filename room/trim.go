@@ -68,7 +68,7 @@ func (r *Replica) renewed() {
 // jump goes on from a checkpoint when the log was trimmed beyond what was folded: a replica
 // that was away, or starts from a snapshot that is too old.
 func (r *Replica) jump(why error) (jumped bool) {
-	p, unread := r.keeper.restore(r.ctx, r.cfg.Partition, r.stream)
+	p, _, unread := r.keeper.restore(r.ctx, r.cfg.Partition, r.stream)
 	switch {
 	case p.last.Seq > r.part.last.Seq:
 		r.log.Warn("goes on from a checkpoint", "seq", r.part.last.Seq, "checkpoint", p.last.Seq, "err", why)

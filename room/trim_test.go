@@ -421,7 +421,7 @@ func TestADeposedOwnerThatWakesPurgesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.wantClaim()
-		if p, err := newKeeper(nil, slots, testkit.Logger(t)).restore(t.Context(), s.partition(), s.natsLog()); err != nil || p.last.Seq < before-1 {
+		if p, _, err := newKeeper(nil, slots, testkit.Logger(t)).restore(t.Context(), s.partition(), s.natsLog()); err != nil || p.last.Seq < before-1 {
 			t.Fatalf("with checkpoint %d overwritten a replica starts from record %d (%v), and the log begins with %d", i, p.last.Seq, err, before)
 		}
 		if err := slots[i].PutSnapshot(t.Context(), 0, 0, good); err != nil {

@@ -95,8 +95,9 @@ type PartitionInfo struct {
 	Lag         uint64 `json:"lag"`       // records in the log that are not folded yet
 	GameTime    int64  `json:"game_time"` // nanoseconds
 	Rooms       int    `json:"rooms"`
-	Outstanding int    `json:"outstanding"`      // bookings without a result
-	Halted      string `json:"halted,omitempty"` // why this replica stopped, e.g. a digest mismatch
+	Outstanding int    `json:"outstanding"`       // bookings without a result
+	Halted      string `json:"halted,omitempty"`  // why this replica stopped, e.g. a digest mismatch
+	LostAt      int64  `json:"lost_at,omitempty"` // when it was noticed that the log had lost its tail, Unix ms; the newest time
 }
 
 // Presence is what a gateway says once a second on PresenceSubject: connections

@@ -91,6 +91,8 @@ type LedgerQuery struct {
 	Before string `json:"before,omitempty"` // cursor of the page before; empty for the first
 	Limit  int    `json:"limit,omitempty"`  // 1 to 100, 0 means 50
 	Token  string `json:"token,omitempty"`  // authenticate: what an operator's page gave the player
+
+	Stakes *StakesQuery `json:"stakes,omitempty"` // stakes
 }
 
 // Operations of LedgerQuery.
@@ -103,6 +105,7 @@ const (
 	QuerySessions    = "sessions"    // SessionPage, newest first
 	QueryHealth      = "health"      // LedgerHealth
 	QueryWallet      = "wallet"      // WalletPage, newest first
+	QueryStakes      = "stakes"      // StakesReply
 	QueryLogin       = "login"       // Player whom the operator's wallet knows by Token
 )
 

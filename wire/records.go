@@ -24,6 +24,12 @@ type OwnerRecord struct {
 const (
 	OwnerTick   = "tick"   // carries the clock past a due point
 	OwnerDigest = "digest" // Digest: what the owner's state was
+	// OwnerLost (Lost): the log lost its tail, and what was in it never happened. Rounds
+	// under way are voided, and rooms go on under another name of their log.
+	OwnerLost = "lost"
+	// OwnerOrphans (Orphans): the ledger has booked stakes that were in the lost tail. They
+	// are cancelled.
+	OwnerOrphans = "orphans"
 )
 
 // Digest tells the digest of the public state after the record at Seq.

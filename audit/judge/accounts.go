@@ -26,6 +26,7 @@ type account struct {
 	balances []int64 // by version, from 1, without a gap
 	moves    map[int64]move
 	seen     map[int64]move // balances that results told without a transfer
+	lost     bool           // some of its transfers were asked for in a tail that the log lost
 }
 
 // move is a result: what the ledger says of an account, and why.
@@ -44,9 +45,22 @@ func (a *Accounts) of(player string) *account {
 	return x
 }
 
+// Lose gives up an account: the log does not have all that moved it.
+func (a *Accounts) Lose(player string) {
+	x := a.of(player)
+	x.lost = true
+	clear(x.moves)
+}
+
+// Follows reports whether the log has all that moved an account.
+func (a *Accounts) Follows(player string) bool { return !a.of(player).lost }
+
 // moved notes a transfer.
 func (a *Accounts) moved(player string, version int64, m move) error {
 	x := a.of(player)
+	if x.lost {
+		return nil
+	}
 	if old, taken := x.moves[version]; taken || version <= int64(len(x.balances)) {
 		found := "another transfer"
 		if taken {
@@ -64,6 +78,9 @@ func (a *Accounts) told(player string, version int64, m move) error {
 		return nil // the player has no account
 	}
 	x := a.of(player)
+	if x.lost {
+		return nil
+	}
 	if version <= int64(len(x.balances)) {
 		return x.check(version, m)
 	}
@@ -190,6 +207,9 @@ func (l *Log) booked(b *Booking) error {
 		}
 		return l.account(b, b.Amount, true)
 	case wire.BookCancel:
+		if b.bet == nil {
+			return nil // an orphan's, which may have had an end
+		}
 		if !b.Result.Booked {
 			return l.refusedInVain(b)
 		}

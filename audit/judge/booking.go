@@ -115,6 +115,7 @@ type Round struct {
 	Seq  uint64
 	Head Head
 
+	room     *room
 	settings settings
 	slots    map[slot]*Bet // the last bet of each
 	pending  int
@@ -131,7 +132,7 @@ type slot struct {
 func (l *Log) newRound(r *room, number uint64, s settings) *Round {
 	return &Round{
 		Partition: l.cfg.Partition, Room: r.id, UUID: r.uuid, Game: r.kind, Number: number,
-		settings: s, slots: map[slot]*Bet{},
+		room: r, settings: s, slots: map[slot]*Bet{},
 	}
 }
 

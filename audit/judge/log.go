@@ -61,6 +61,7 @@ type Notes struct {
 	Records   uint64 `json:"records"`
 	Foreign   Note   `json:"foreign"`   // answers of JetStream in place of records
 	Malformed Note   `json:"malformed"` // what no server writes and every fold ignores
+	Lost      Note   `json:"lost"`      // records that tell that the log had lost its tail
 	Deposed   Note   `json:"deposed"`   // records of an owner that was not the newest
 	Repeated  Note   `json:"repeated"`  // results of bookings that are not awaited
 	Unjudged  Note   `json:"unjudged"`  // rounds whose seed is not in the log
@@ -347,6 +348,11 @@ func (l *Log) ownerRecord(rec *Record) error {
 	switch evt.Kind {
 	case wire.OwnerTick, wire.OwnerDigest:
 		return nil
+	case wire.OwnerLost:
+		l.lose()
+		return nil
+	case wire.OwnerOrphans:
+		return l.orphans(evt.Data)
 	}
 	l.scout.passed(evt.Room, rec.Seq)
 	r := l.rooms[evt.Room]

@@ -51,7 +51,8 @@ type room struct {
 	game     rules
 	keys     *keyTable
 	closing  bool
-	queued   int64 // due time in the heap, 0 for none
+	queued   int64           // due time in the heap, 0 for none
+	orphans  map[string]bool // stakes that the log lost, by the IDs of their bookings
 }
 
 // differs is a Difference of a round of the room at the present record.
@@ -206,7 +207,7 @@ func (l *Log) create(roomID string, a *wire.Action) {
 	if !ok || args.Name != "" && !wire.ValidText(args.Name, wire.MaxNameBytes) || args.Name == "" && !wire.ValidText(roomID, wire.MaxNameBytes) {
 		return
 	}
-	r := &room{log: l, id: roomID, uuid: uuid, kind: args.Game, keys: newKeyTable()}
+	r := &room{log: l, id: roomID, uuid: uuid, kind: args.Game, keys: newKeyTable(), orphans: map[string]bool{}}
 	switch args.Game {
 	case "crash":
 		if g := newCrash(r, &args); g != nil {

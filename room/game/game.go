@@ -134,6 +134,21 @@ type Settled interface {
 	Settled() bool
 }
 
+// Staking is implemented by rooms that take stakes.
+type Staking interface {
+	// Stakes is what the room knows of its stakes from its current round on.
+	Stakes() Stakes
+}
+
+// Stakes are stakes of a room, by the IDs of their bookings.
+type Stakes struct {
+	Round uint64 // the current round, or the last one
+	Over  bool   // it has ended
+	// Open are booked and have no end, nor a booking of it under way; true for them, false
+	// for all others that are known.
+	Open map[string]bool
+}
+
 // Sanctioning is implemented by rooms that sanction players.
 type Sanctioning interface {
 	// Sanctions lists what is in force, for an owner that did not say it itself.

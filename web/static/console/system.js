@@ -14,6 +14,7 @@ import { badge, num, span, table } from './table.js';
  * @property {number} rooms
  * @property {number} outstanding
  * @property {string} [halted]
+ * @property {number} [lost_at]
  * @property {string} [node]
  *
  * @typedef {object} Node
@@ -80,9 +81,10 @@ function partitionRow(partition, seen) {
   const others = seen.filter((s) => s !== owner);
   const p = owner?.p ?? seen[0].p;
   const halted = seen.filter((s) => s.p.halted).map((s) => h('small', null, `${s.node.id} halted: ${s.p.halted}`));
+  const lost = p.lost_at ? [h('small', null, `the log had lost its tail ${new Date(p.lost_at).toLocaleString()}`)] : [];
   return [
     num(partition),
-    { class: '', of: [owner ? h('strong', null, owner.node.id) : badge('no owner', 'bad'), ...halted] },
+    { class: '', of: [owner ? h('strong', null, owner.node.id) : badge('no owner', 'bad'), ...halted, ...lost] },
     num(count(p.epoch)),
     num(count(p.seq)),
     num(p.lag > 1000 ? badge(count(p.lag), 'warn') : count(p.lag)),

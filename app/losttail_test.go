@@ -1,0 +1,167 @@
+package app_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tickcast/internal/testkit"
+)
+
+// lostTail is a deployment whose log is given its state of a while ago, as a power cut
+// does, with a room that takes bets for a minute.
+type lostTail struct {
+	*deployment
+	store, before string // the log's directory, and its copy
+}
+
+func (d *deployment) beforeALoss(store string) *lostTail {
+	d.t.Helper()
+	d.run(d.withSecrets("rooms", "create", "slow", "--set", "betting_ms=60000", "--api", d.gateways[0].internal)...)
+	for _, g := range d.gateways {
+		testkit.Eventually(d.t, "the room is known", deadline, func() bool {
+			code, _ := g.get(g.public + "/api/rooms/slow")
+			return code == 200
+		})
+	}
+	return &lostTail{deployment: d, store: store, before: filepath.Join(d.t.TempDir(), "before")}
+}
+
+// withSecrets adds where a box keeps its secrets.
+func (d *deployment) withSecrets(args ...string) []string {
+	if d.natsURL == "" {
+		args = append(args, "--data", filepath.Dir(d.database))
+	}
+	return args
+}
+
+// keep copies the log, which must not be running, and lose makes it what it was then.
+func (l *lostTail) keep() { copyTree(l.t, l.before, l.store) }
+
+func (l *lostTail) lose() {
+	l.t.Helper()
+	if err := os.RemoveAll(l.store); err != nil {
+		l.t.Fatal(err)
+	}
+	copyTree(l.t, l.store, l.before)
+}
+
+func copyTree(t testing.TB, to, from string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// guest is somebody in the room.
+func (l *lostTail) guest(g *server) *listener {
+	l.t.Helper()
+	guest := newListener(l.t, g.public, newCapture())
+	guest.send(map[string]any{"type": "hello", "protocol": 1, "token": guest.token})
+	guest.send(map[string]any{"type": "join", "id": 1, "room": "slow"})
+	return guest
+}
+
+// bet has a guest bet in the current round, whose number he finds by trying.
+func (l *lostTail) bet(why string, guest *listener) {
+	l.t.Helper()
+	accepted, try := guest.accepted(), 0
+	testkit.Eventually(l.t, why, 2*deadline, func() bool {
+		if guest.accepted() > accepted {
+			return true
+		}
+		try++
+		guest.send(map[string]any{
+			"type": "cmd", "room": "slow", "op": "bet", "key": fmt.Sprintf("key-%d-%d", accepted, try), "round": 1 + try%3, "args": map[string]any{"slot": 0, "amount": 1000},
+		})
+		<-time.After(100 * time.Millisecond)
+		return false
+	})
+}
+
+// wantNoticed wants the log to tell of the loss, and the one stake that it lost to come
+// back.
+func (l *lostTail) wantNoticed() {
+	l.t.Helper()
+	testkit.Eventually(l.t, "the log tells that it lost its tail", deadline, func() bool {
+		for _, s := range l.rooms {
+			if _, metrics := s.get(s.internal + "/metrics"); !strings.Contains(metrics, "\ntickcast_room_lost_tails_total ") || strings.Contains(metrics, "\ntickcast_room_lost_tails_total 0") {
+				return false
+			}
+		}
+		return true
+	})
+	testkit.Eventually(l.t, "the stake comes back", deadline, func() bool {
+		return l.countRows(`SELECT COUNT(*) FROM ends WHERE kind = 'cancel' AND booking LIKE 'lost/%'`) == 1
+	})
+}
+
+// wantWhole wants two bets, of which the first came back, and an audit without a
+// difference.
+func (l *lostTail) wantWhole() {
+	l.t.Helper()
+	for query, want := range map[string]int64{
+		`SELECT COUNT(*) FROM bets`:                                                           2,
+		`SELECT COUNT(*) FROM ends`:                                                           1,
+		`SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM entries`:                        0,
+		`SELECT COUNT(*) FROM transfers WHERE kind IN ('stake', 'cancel') AND amount <> 1000`: 0,
+		`SELECT COUNT(*) FROM transfers WHERE kind IN ('payout', 'refill', 'credit')`:         0,
+	} {
+		if got := l.countRows(query); got != want {
+			l.t.Errorf("%s: %d, want %d", query, got, want)
+		}
+	}
+	l.wantNoDifference()
+}
+
+// TestALostTailOfTheLog kills a box and lets it start with the log of a while ago: only
+// the ledger knows of a bet since. The round is void, the stake comes back, and the game
+// goes on.
+func TestALostTailOfTheLog(t *testing.T) {
+	t.Parallel()
+	d := startBox(t)
+	l := d.beforeALoss(filepath.Join(filepath.Dir(d.database), "nats"))
+	box := l.gateways[0]
+	box.kill()
+	l.keep()
+	box.startReady()
+	l.bet("a bet is accepted", l.guest(box))
+	box.kill()
+	l.lose()
+	box.startReady()
+	l.wantNoticed()
+	l.bet("players play on", l.guest(box))
+	l.wantWhole()
+}
+
+// TestALostTailUnderLivingServers does the same to a NATS server under room servers that
+// have folded what is lost, a ledger, and clients who stay connected.
+func TestALostTailUnderLivingServers(t *testing.T) {
+	t.Parallel()
+	d := startDeployment(t)
+	nats := d.nats[0]
+	l := d.beforeALoss(filepath.Join(nats.Dir(), "store"))
+	guests := []*listener{l.guest(l.gateways[0]), l.guest(l.gateways[1])}
+	if err := nats.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	l.keep()
+	if err := nats.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l.bet("a bet is accepted", guests[0])
+	nats.Kill()
+	l.lose()
+	if err := nats.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l.wantNoticed()
+	for _, guest := range guests {
+		testkit.Eventually(t, "clients that stayed get a snapshot", deadline, func() bool { return guest.joins() >= 2 })
+	}
+	l.bet("and play on", guests[1])
+	l.wantWhole()
+}

@@ -1,0 +1,96 @@
+package room
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+// TestWhatFollowsFromALostTail has an owner say that the log lost its tail while a round
+// flies: the round is void, its stakes come back, orphans are cancelled once, positions
+// lead nowhere, and the state can be restored.
+func TestWhatFollowsFromALostTail(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", map[string]any{"betting_ms": 3000})
+	r.until("bets are taken", func() bool { return r.phase("lobby") == "betting" })
+	r.command("ann", "lobby", "k", "bet", 1, betArgs{Slot: 0, Amount: 1000})
+	r.until("the round flies", func() bool { return r.phase("lobby") == "flying" })
+	r.wantOK("the bet", "ann", "lobby", "k")
+	log := r.p.rooms["lobby"].log
+	say := func(kind string, data any) {
+		r.append(wire.KindOwner, "", game.Encode(wire.OwnerRecord{Epoch: r.p.Epoch(), Kind: kind, Data: game.Encode(data)}))
+	}
+	say(wire.OwnerLost, wire.Lost{Why: "test"})
+	if got := r.p.rooms["lobby"].log; got == log || r.p.lost != r.p.last.Seq || r.p.lostAt != r.now/1e6 {
+		t.Fatalf("the room's log is %s, it was %s; the tail was lost at %d", got, log, r.p.lost)
+	}
+	if phase := r.phase("lobby"); phase != "crashed" || r.view("lobby")["history"].([]any)[0].(map[string]any)["voided"] != true {
+		t.Fatalf("the round is not void: %s %v", phase, r.view("lobby")["history"])
+	}
+	for range 2 {
+		say(wire.OwnerOrphans, wire.Orphans{Stakes: []wire.OpenStake{{ID: "stake/x", Player: "bob", Room: "lobby", Round: 1, Amount: 500}}})
+	}
+	if n := r.p.pending.rooms["lobby"]; n != 2 { // and the cancellation of ann's bet
+		t.Fatalf("%d bookings are outstanding: %+v", n, r.p.pending.list())
+	}
+	restored, err := RestorePartition(r.cfg, r.p.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if restored.rooms["lobby"].log != r.p.rooms["lobby"].log || !bytes.Equal(restored.Snapshot(), r.p.Snapshot()) {
+		t.Fatal("the restored state is another one")
+	}
+	r.run(time.Second)
+	if ends := r.book.ends; len(ends) != 2 || r.book.balances["ann"] != modelGrant {
+		t.Fatalf("ends %v, balance %d", ends, r.book.balances["ann"])
+	}
+	r.until("the next round", func() bool { return r.phase("lobby") == "betting" })
+}
+
+// TestStakesOfALostTail gives an owner answers of the ledger.
+func TestStakesOfALostTail(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", map[string]any{"betting_ms": 3000})
+	r.until("bets are taken", func() bool { return r.phase("lobby") == "betting" })
+	r.command("ann", "lobby", "k", "bet", 1, betArgs{Slot: 0, Amount: 1000})
+	r.until("the round flies", func() bool { return r.phase("lobby") == "flying" })
+	stakes := r.p.stakes()
+	if len(stakes) == 0 {
+		t.Fatal("no stake is known")
+	}
+	uuid := r.p.rooms["lobby"].uuid
+	var mine string
+	for id := range stakes {
+		if id != "" {
+			mine = id
+		}
+	}
+	for why, c := range map[string]struct {
+		reply   wire.StakesReply
+		want    bool // it contradicts the fold
+		suspect bool
+	}{
+		"nothing":                {},
+		"what the room knows":    {reply: wire.StakesReply{Open: []wire.OpenStake{{ID: mine}}, Archived: map[string]uint64{uuid: 0}}},
+		"an end of an open bet":  {reply: wire.StakesReply{Ended: []string{mine}}, want: true},
+		"the round that flies":   {reply: wire.StakesReply{Archived: map[string]uint64{uuid: 1}}, want: true},
+		"a stake nobody knows":   {reply: wire.StakesReply{Open: []wire.OpenStake{{ID: "stake/x", Player: "bob", Room: "lobby"}}}, suspect: true},
+		"an end of another bet":  {reply: wire.StakesReply{Ended: []string{"stake/y"}}},
+		"a round of another one": {reply: wire.StakesReply{Archived: map[string]uint64{"other": 7}}},
+	} {
+		replica := NewReplica(ReplicaConfig{Partition: r.cfg, Rank: func(string) int { return 0 }, Now: time.Now})
+		replica.part, replica.claim = r.p, r.p.Epoch()
+		if got := replica.contradiction(&c.reply); (got != "") != c.want {
+			t.Errorf("%s: contradiction %q, want one: %t", why, got, c.want)
+		}
+		if got := replica.suspect(c.reply.Open); got != c.suspect || replica.tail.why != "" {
+			t.Errorf("%s: suspect %t, want %t; declared %q", why, got, c.suspect, replica.tail.why)
+		}
+		if again := replica.suspect(c.reply.Open); again || len(replica.tail.orphans) > 0 != c.suspect || (replica.tail.why != "") != c.suspect {
+			t.Errorf("%s, again: orphans %v, declared %q", why, replica.tail.orphans, replica.tail.why)
+		}
+	}
+}

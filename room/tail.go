@@ -1,0 +1,264 @@
+package room
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tickcast/room/game"
+	"tickcast/wire"
+)
+
+const (
+	// ledgerWait is how long an owner that has nothing but the log to go by, or knows that
+	// it lost its tail, stands still until the ledger answers what it knows.
+	ledgerWait = 2 * time.Second
+	// coldFor is how long behind its start a replica counts as one that has not seen what
+	// was in the log before.
+	coldFor = 30 * time.Second
+	// askLedgerEvery is how often a ledger is asked that does not answer, and
+	// askLostEvery how often it is asked behind a lost tail, for as long as lostFor: what
+	// stood in its queue may be booked late.
+	askLedgerEvery = 10 * time.Second
+	askLostEvery   = 2 * time.Second
+	lostFor        = 10 * time.Minute
+	// restoreWithin bounds the reading of snapshots.
+	restoreWithin = 10 * time.Second
+)
+
+// tail is how an owner finds out that the log lost its tail, as one does by a power cut:
+// sequences are used again. Witnesses are what was folded, what snapshots name, and the
+// ledger, which may have booked what is not in the log any more.
+type tail struct {
+	openedAt time.Time
+	reopen   bool   // the fold is not of this log: it begins again
+	known    *Place // a record that was folded or saved, and is perhaps not in the log
+
+	why     string           // it is proven and not in the log yet
+	orphans []wire.OpenStake // to be cancelled, and not in the log yet
+
+	n        uint64 // number of the newest question to the ledger
+	answered bool   // under this claim
+	askedAt  time.Time
+	until    time.Time       // until then, or the answer, nothing is appended; zero for not
+	suspects map[string]bool // stakes that nobody knows, by the answer before
+}
+
+func (t *tail) waits(now time.Time) bool { return now.Before(t.until) }
+
+// foreign is called when the log has another record than was folded. What was folded
+// behind the last common record never happened, so the fold begins again, and this
+// replica claims: it knows what nobody else may know.
+func (r *Replica) foreign(rec Record) {
+	known := r.part.Last()
+	r.log.Error("the log lost its tail: it has another record than was folded; the fold begins again", "seq", rec.Seq, "folded", known.Seq)
+	r.fallSilent("lost")
+	r.tail.known, r.tail.reopen = &known, true
+	r.restart()
+}
+
+// restart begins the fold again. It is tried again by the next sweep when the log cannot
+// be asked.
+func (r *Replica) restart() {
+	last, err := r.stream.Last()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, restoreWithin)
+	defer cancel()
+	known := r.tail.known
+	r.part.digests.wait()
+	r.recent, r.expected, r.speaker = recent{}, 0, newSpeaker(r.voice)
+	clear(r.owing)
+	r.restore(ctx)
+	if known != nil {
+		r.tail.known = known
+	}
+	r.catchUp(last)
+	r.reclaim()
+}
+
+// reclaim claims for the one who knows of a lost tail, until that is in the log.
+func (r *Replica) reclaim() {
+	if r.tail.known != nil && !r.handover.draining {
+		r.tryClaim(r.part.Epoch())
+	}
+}
+
+// lookBack begins an ownership: is what was known before in the log? Who was offered it
+// does not wait for the ledger: whoever offers has looked.
+func (r *Replica) lookBack(now time.Time, offered bool) {
+	t := &r.tail
+	t.why, t.orphans, t.suspects, t.answered, t.until = "", nil, nil, false, time.Time{}
+	if t.known != nil && r.missing(*t.known) {
+		r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", t.known.Seq))
+	}
+	t.known = nil
+	if r.askLedger(now) && (t.why != "" || !offered && now.Sub(t.openedAt) < coldFor) {
+		t.until = now.Add(ledgerWait)
+	}
+}
+
+// missing reports whether a record that was in the log is not any more. The log has
+// taken a claim of ours since: what it has up to there is final.
+func (r *Replica) missing(known Place) bool {
+	if known.Seq >= r.claim {
+		return true
+	}
+	rec, err := r.stream.At(known.Seq)
+	return err == nil && rec != nil && rec.place() != known
+}
+
+// declare has it written into the log that it lost its tail.
+func (r *Replica) declare(why string) {
+	if r.tail.why == "" && r.part.lost < r.claim {
+		r.log.Error("the log lost its tail: rounds under way are voided", "why", why, "epoch", r.claim)
+		r.tail.why = why
+	}
+}
+
+// askLedger asks the ledger what it knows of the rooms' stakes.
+func (r *Replica) askLedger(now time.Time) (asked bool) {
+	q := wire.StakesQuery{Rounds: map[string]uint64{}}
+	for _, room := range r.part.rooms {
+		k, ok := room.game.(game.Staking)
+		if !ok {
+			continue
+		}
+		s := k.Stakes()
+		q.Rounds[room.uuid] = s.Round
+		for id, open := range s.Open {
+			if open && len(q.Open) < wire.MaxOrphans {
+				q.Open = append(q.Open, id)
+			}
+		}
+	}
+	t := &r.tail
+	t.n++
+	t.askedAt = now
+	return len(q.Rounds) > 0 && r.voice.AskLedger(t.n, game.Encode(wire.LedgerQuery{Op: wire.QueryStakes, Stakes: &q})) == nil
+}
+
+// askAgain asks the ledger when it has not answered, or the log has lost its tail lately.
+func (r *Replica) askAgain(now time.Time) {
+	t := &r.tail
+	since := now.Sub(t.askedAt)
+	lately := r.part.lost > 0 && now.UnixMilli()-r.part.lostAt < lostFor.Milliseconds()
+	if !t.answered && since >= askLedgerEvery || lately && since >= askLostEvery {
+		r.askLedger(now)
+	}
+}
+
+// Witnessed is the answer to the n-th question to the ledger; nil when it has none.
+func (r *Replica) Witnessed(n uint64, reply *wire.StakesReply) {
+	t := &r.tail
+	if !r.speaking || n != t.n {
+		return
+	}
+	if reply != nil {
+		t.answered = true
+		if why := r.contradiction(reply); why != "" {
+			r.declare(why)
+		}
+		if r.suspect(reply.Open) {
+			r.askLedger(r.cfg.Now())
+			return
+		}
+	}
+	r.goOn()
+}
+
+// contradiction is what the ledger knows of records that the fold has not folded.
+func (r *Replica) contradiction(reply *wire.StakesReply) string {
+	ended := map[string]bool{}
+	for _, id := range reply.Ended {
+		ended[id] = true
+	}
+	for _, room := range r.part.rooms {
+		k, ok := room.game.(game.Staking)
+		if !ok {
+			continue
+		}
+		s := k.Stakes()
+		if n := reply.Archived[room.uuid]; n > s.Round || n == s.Round && n > 0 && !s.Over {
+			return fmt.Sprintf("the ledger has archived round %d of room %s", n, room.id)
+		}
+		for id, open := range s.Open {
+			if open && ended[id] {
+				return fmt.Sprintf("the ledger has booked the end of %s in room %s", id, room.id)
+			}
+		}
+	}
+	return ""
+}
+
+// suspect looks for stakes that the fold does not know. One whose end has been folded
+// since the ledger looked is known no more, so what counts is what is still open when
+// the ledger is asked again: again tells that it must be.
+func (r *Replica) suspect(open []wire.OpenStake) (again bool) {
+	t := &r.tail
+	known := r.part.stakes()
+	suspects := map[string]bool{}
+	var orphans []wire.OpenStake
+	for _, s := range open {
+		if known[s.ID] {
+			continue
+		}
+		suspects[s.ID] = true
+		if t.suspects[s.ID] {
+			orphans = append(orphans, s)
+		} else {
+			again = true
+		}
+	}
+	t.suspects = suspects
+	if len(orphans) > 0 {
+		r.declare(fmt.Sprintf("the ledger has booked %s in room %s and %d other stakes that are not in the log", orphans[0].ID, orphans[0].Room, len(orphans)-1))
+		t.orphans = orphans
+	}
+	return again
+}
+
+// stakes are the stakes that rooms or outstanding bookings know.
+func (p *Partition) stakes() map[string]bool {
+	known := map[string]bool{}
+	for _, r := range p.rooms {
+		if k, ok := r.game.(game.Staking); ok {
+			for id := range k.Stakes().Open {
+				known[id] = true
+			}
+		}
+	}
+	for _, b := range p.pending.byNum {
+		known[b.Stake] = true
+	}
+	return known
+}
+
+// goOn ends the wait for the ledger.
+func (r *Replica) goOn() {
+	r.tail.until = time.Time{}
+	r.fulfil(r.part.roomIDs())
+}
+
+// testify writes what was found out about the tail.
+func (r *Replica) testify(last uint64) {
+	t := &r.tail
+	switch {
+	case t.why != "":
+		r.appender.appendDuty("", game.Duty{Kind: wire.OwnerLost, Data: game.Encode(wire.Lost{Why: t.why})}, last)
+	case len(t.orphans) > 0:
+		r.appender.appendDuty("", game.Duty{Kind: wire.OwnerOrphans, Data: game.Encode(wire.Orphans{Stakes: t.orphans})}, last)
+	}
+}
+
+// testified takes note that it is in the log.
+func (r *Replica) testified(o *Output) {
+	if o.Lost {
+		r.metrics.lost.Inc()
+		r.tail.why, r.tail.known = "", nil
+	}
+	if o.Orphans {
+		r.tail.orphans = nil
+	}
+}

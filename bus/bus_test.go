@@ -534,25 +534,56 @@ func TestAuditorReadsLogsOnly(t *testing.T) {
 	}
 }
 
-// TestNodesProveThemselves: three nodes with rendered configurations are a cluster, of
-// which one with another password for the routes is no part.
-func TestNodesProveThemselves(t *testing.T) {
+// startCluster starts three nodes with rendered configurations, and returns the options of
+// one and where they are reached as a room server.
+func startCluster(t *testing.T) (node bus.ServerOptions, url string) {
+	t.Helper()
+	c := testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
+		node = bus.ServerOptions{
+			Name: n.Name, Monitor: n.Monitor, ClusterName: "c", ClusterAddr: n.Routes, Routes: n.Others, NoAdvertise: true,
+		}
+		return bus.ServerConfig(clusterPasswords(), node)
+	})
+	return node, strings.ReplaceAll(c.URL(), "nats://", "nats://room:room-password@")
+}
+
+func clusterPasswords() map[bus.Role]string {
 	passwords := map[bus.Role]string{}
 	for _, r := range bus.Roles() {
 		passwords[r] = string(r) + "-password"
 	}
-	var last service.NATSNode
-	testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
-		last = n
-		return bus.ServerConfig(passwords, bus.ServerOptions{
-			Name: n.Name, Monitor: n.Monitor, ClusterName: "c", ClusterAddr: n.Routes, Routes: n.Others, NoAdvertise: true,
-		})
-	})
-	routes := []string{strings.Replace(last.Others[0], "node:", "node:not-the-", 1)}
-	stranger := testsvc.StartNATS(t, bus.ServerConfig(passwords, bus.ServerOptions{
-		Name: "stranger", ClusterName: "c", ClusterAddr: service.Address(testsvc.FreePort(t)), Routes: routes,
+	return passwords
+}
+
+// TestNodesProveThemselves: who has another password for the routes is no part of a
+// cluster.
+func TestNodesProveThemselves(t *testing.T) {
+	node, _ := startCluster(t)
+	stranger := testsvc.StartNATS(t, bus.ServerConfig(clusterPasswords(), bus.ServerOptions{
+		Name: "stranger", ClusterName: "c", ClusterAddr: service.Address(testsvc.FreePort(t)),
+		Routes: []string{strings.Replace(node.Routes[0], "node:", "node:not-the-", 1)},
 	}))
 	testkit.Eventually(t, "the stranger is refused", testTimeout, func() bool {
 		return strings.Contains(stranger.Log(), "Authorization Violation")
 	})
+}
+
+// TestStreamsAreMadeSideBySide has three room servers make the streams on a cluster at
+// the same time, which leaves some of their requests unanswered.
+func TestStreamsAreMadeSideBySide(t *testing.T) {
+	_, url := startCluster(t)
+	made := make(chan error)
+	for i := range 3 {
+		nc, err := bus.Connect(t.Context(), url, fmt.Sprint("room-", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		go func() { made <- ensure(t, nc, bus.Layout{Partitions: 4, Replicas: 3}) }()
+	}
+	for range 3 {
+		if err := <-made; err != nil {
+			t.Error(err)
+		}
+	}
 }

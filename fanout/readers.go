@@ -4,7 +4,8 @@ import "sync"
 
 // parkedReaders is how many reading goroutines are kept for connections from which bytes arrive next. A fresh
 // goroutine would first have to grow its stack to what reading a frame takes, which costs more than reading a short one.
-const parkedReaders = 32
+// The poller tells of as many connections at once; they keep 2 MB of stacks at most.
+const parkedReaders = 256
 
 // readers are the goroutines that read from connections. As many read as there are connections to read from; those
 // that have nothing to read wait for more, or end when enough wait.

@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"sync"
@@ -65,8 +66,13 @@ const settings = `{"version":1,"rtp_bp":9900,"betting_ms":5000,"lock_ms":1000,"c
 // an hour.
 func newStage(t *testing.T, width, height int64) *stage {
 	t.Helper()
+	return newStageFor(t, width, height, opening{token: "t"})
+}
+
+func newStageFor(t *testing.T, width, height int64, o opening) *stage {
+	t.Helper()
 	v := firstRound(t)
-	s := enterStage(t, width, height, fmt.Sprintf(`{"game":"crash","uuid":"u","name":"Lobby","state":"running",`+
+	s := openStage(t, width, height, o, fmt.Sprintf(`{"game":"crash","uuid":"u","name":"Lobby","state":"running",`+
 		`"phase":"betting","round":1,"start":0,"end":3600000000,"rules":1,"settings":%s,"next_settings":null,"fairness":{"chain":0,"index":1,`+
 		`"commitment":"%s","salt":"%s","salt_source":"server","last_seed":""},"bets":{"count":0,"stake":0,"paid":0,"top":[]},"next_bets":{"count":0,"stake":0},"history":[]}`,
 		settings, v.terminal, v.salt))
@@ -76,6 +82,14 @@ func newStage(t *testing.T, width, height int64) *stage {
 
 // enterStage opens the page and lets it join a room with the snapshot.
 func enterStage(t *testing.T, width, height int64, snapshot string) *stage {
+	t.Helper()
+	return openStage(t, width, height, opening{token: "t"}, snapshot)
+}
+
+// opening is what the page is opened with, and the token that it must say hello with.
+type opening struct{ fragment, token string }
+
+func openStage(t *testing.T, width, height int64, o opening, snapshot string) *stage {
 	t.Helper()
 	s := &stage{peer: &peer{t: t, conns: make(chan *peerConn, 8)}, now: time.Second, epoch: 1, v: firstRound(t)}
 	mux := files()
@@ -93,10 +107,19 @@ func enterStage(t *testing.T, width, height int64, snapshot string) *stage {
 	reply("GET /api/info", `{"version":"v9","guests":true,"gateway":"g"}`)
 	mux.HandleFunc("GET /api/leaderboards/crash", s.leaders)
 	s.tab = newTab(t, width, height)
-	s.tab.do("open the page", chromedp.Navigate(serve(t, mux)+"/"))
+	mux.HandleFunc("POST /api/login", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if b, err := io.ReadAll(r.Body); err != nil || string(b) != `{"token":"of the wallet/1"}` {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"error":{"code":"invalid_token","message":"not known"}}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"token":"known","player":{"id":"p1","name":"Ann"}}`))
+	})
+	s.tab.do("open the page", chromedp.Navigate(serve(t, mux)+"/"+o.fragment))
 	s.conn = s.next("the page connects by itself")
-	if m := s.conn.welcome("as a guest"); m.Token != "t" {
-		t.Fatalf("hello with token %q", m.Token)
+	if m := s.conn.welcome("as who opened the page"); m.Token != o.token {
+		t.Fatalf("hello with token %q, want %q", m.Token, o.token)
 	}
 	s.conn.send(`{"type":"balance","amount":100000,"version":1}`)
 	join := s.conn.want("and joins the lobby", wire.TypeJoin)
@@ -324,6 +347,22 @@ func TestPageKeepsTheFocusInTheHistory(t *testing.T) {
 	if got := eval[string](s.tab, "read the focus", `document.activeElement.textContent`); got != "2.31×" {
 		t.Errorf("the focus is on %q", got)
 	}
+}
+
+// TestPageLogsIn (P9.7): a page that an operator's site opened trades the token in, and the
+// address does not show it. One that is not valid leaves a guest.
+func TestPageLogsIn(t *testing.T) {
+	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
+		t.Run(fmt.Sprint(size.width), func(t *testing.T) {
+			s := newStageFor(t, size.width, size.height, opening{"#lobby&login=of%20the%20wallet%2F1", "known"})
+			s.tab.until("the token is not in the address", `location.hash === '#lobby'`)
+			s.tab.until("the player is kept", `localStorage.getItem('tickcast.token') === 'known'`)
+			s.tab.picture(fmt.Sprint("login-", size.width))
+		})
+	}
+	s := newStageFor(t, 1440, 900, opening{"#login=another", "t"})
+	s.shows("it is said", "#toasts", "not valid")
+	s.tab.until("the token is not in the address", `!location.href.includes('login')`)
 }
 
 func TestPageReadsTheLeadersAgain(t *testing.T) {

@@ -10,7 +10,7 @@ import { words } from '../ui/words.js';
 import { Chat } from './chat.js';
 import { ConnectionLight } from './connection.js';
 import { CrashView } from './crashview.js';
-import { signIn, SignInError, storedToken, storeToken } from './identity.js';
+import { logIn, signIn, SignInError, storedToken, storeToken, takeLaunchToken } from './identity.js';
 import { get, Leaders, PastBets } from './lists.js';
 import { Profile } from './profile.js';
 import { RaceView } from './raceview.js';
@@ -29,11 +29,27 @@ const SPREAD_MS = 2500;
 const quiet = matchMedia('(prefers-reduced-motion: reduce)');
 const wide = matchMedia('(min-width: 1100px)');
 
+/** The operator's token that the page was opened with, until it was traded in. */
+let launch = takeLaunchToken();
+
 /**
- * The token to say hello with: the stored one, or a new guest's.
+ * The token to say hello with: that of the operator's player who opened the page, the
+ * stored one, or a new guest's.
  * @param {{fresh: boolean}} o
  */
 async function token(o) {
+  if (launch) {
+    try {
+      const known = await logIn(launch);
+      launch = '';
+      storeToken(known.token);
+      return known.token;
+    } catch (err) {
+      if (!(err instanceof SignInError) || err.code !== 'invalid_token') throw err; // tried again
+      launch = '';
+      toast('The sign-in that this page was opened with is not valid.', 'bad');
+    }
+  }
   const stored = storedToken();
   if (stored && !o.fresh) return stored;
   try {

@@ -47,6 +47,13 @@ test-peers: ## Test the harness of the comparison (Linux)
 test-long: deps test-compose ## Run the tests that take too long for every change as well
 	$(TEST) $(RACE) -shuffle=on -timeout 60m -tags long $(ARGS) $(PACKAGES)
 
+ROUNDS ?= 100000
+SEED ?= 1
+
+.PHONY: sim
+sim: ## Simulate a partition for ROUNDS (100000) rounds from SEED (1) on, and each scenario 1000 times
+	go test ./room/sim -count=1 -timeout 0 -v -run 'TestSimulation|TestScenarios' -sim.rounds $(ROUNDS) -sim.seed $(SEED) -sim.times 1000
+
 .PHONY: test-compose
 test-compose: ## Start docker-compose.yml in containers of its own, and play (root, Debian)
 	@scripts/install-test-deps.sh containers

@@ -176,6 +176,18 @@ func (r *Replica) restore(ctx context.Context) (from uint64) {
 // concurrent use.
 func (r *Replica) Status() wire.PartitionInfo { return *r.status.Load() }
 
+// Partition is the state, for looking at between events.
+func (r *Replica) Partition() *Partition { return r.part }
+
+// Owns reports whether this replica speaks for the partition.
+func (r *Replica) Owns() bool { return r.speaking }
+
+// Halted is why the fold stopped for good; nil while it goes on.
+func (r *Replica) Halted() error { return r.halted }
+
+// Flush writes the snapshots that wait, which a Host does in the background.
+func (r *Replica) Flush(ctx context.Context) { r.keeper.flush(ctx) }
+
 // Turn says what waits to be said and returns after how long Wake is to be called.
 func (r *Replica) Turn() time.Duration {
 	now := r.cfg.Now()

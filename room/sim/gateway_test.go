@@ -1,0 +1,271 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"tickcast/wire"
+)
+
+// gateway is the model of one: it applies updates by their number and fills gaps, and
+// brings commands to the log until each has its answer.
+type gateway struct {
+	w    *world
+	name string
+	link link
+	life int
+
+	rooms   map[string]*copied
+	pending map[answerID]*pending
+	lanes   map[string][]func(done func()) // by player: one command is on its way at a time
+}
+
+// copied is a gateway's copy of a room, as far as players of the simulation look at it.
+type copied struct {
+	seq    uint64
+	tick   int64
+	phase  string
+	round  uint64
+	asking bool
+	heard  int64 // when something of the room was
+	jumps  int   // snapshots
+}
+
+// pending is a command without an answer.
+type pending struct {
+	cmd      *command
+	msgID    string
+	logged   bool
+	unknown  int
+	appended int
+	waiters  []*player
+}
+
+func newGateway(w *world, i int) *gateway {
+	g := &gateway{w: w, name: fmt.Sprint("gw-", i), link: link{w: w}}
+	g.restart()
+	g.lookLater()
+	return g
+}
+
+// quiet is after how long a silence a room is asked for what was missed.
+const quiet = int64(5 * time.Second)
+
+func (g *gateway) lookLater() {
+	g.w.after(time.Second, func() {
+		for i := range g.w.cfg.rooms {
+			if c := g.copyOf(roomName(i)); g.w.now-c.heard > quiet {
+				g.catchUp(roomName(i))
+			}
+		}
+		g.lookLater()
+	})
+}
+
+// restart forgets everything: the process died and is back.
+func (g *gateway) restart() {
+	g.life++
+	g.link.down = false
+	g.rooms, g.pending, g.lanes = map[string]*copied{}, map[answerID]*pending{}, map[string][]func(func()){}
+}
+
+func (g *gateway) copyOf(room string) *copied {
+	c := g.rooms[room]
+	if c == nil {
+		c = &copied{}
+		g.rooms[room] = c
+	}
+	return c
+}
+
+// heard takes a message of an owner.
+func (g *gateway) heard(room string, class wire.OutClass, h wire.OutHeader, body []byte) {
+	c := g.copyOf(room)
+	c.heard = g.w.now
+	switch {
+	case class == wire.OutTick && h.Time >= c.tick:
+		c.tick = h.Time
+	case class == wire.OutUpdate && h.Seq == c.seq+1:
+		g.apply(room, h.Seq, body)
+	case class == wire.OutUpdate && h.Seq > c.seq && g.w.cfg.broken == ignoresGaps:
+		g.apply(room, h.Seq, body)
+	}
+	if h.Seq > c.seq {
+		g.catchUp(room)
+	}
+}
+
+// apply takes the next update of a room.
+func (g *gateway) apply(room string, seq uint64, body []byte) {
+	c := g.copyOf(room)
+	u := g.w.truth.updates[room][seq-1]
+	if seq != c.seq+1 || u.sum != sum(body) {
+		g.w.fail("%s applies an update %d of %s behind %d that is not the next", g.name, seq, room, c.seq)
+	}
+	c.seq = seq
+	if u.phase != "" {
+		c.phase, c.round = u.phase, u.round
+	}
+	g.w.note(g.name, nil)
+}
+
+// catchUp asks for what is missing, then for a snapshot if that is gone.
+func (g *gateway) catchUp(room string) {
+	c, life := g.copyOf(room), g.life
+	if c.asking {
+		return
+	}
+	c.asking = true
+	g.w.ask(&g.link, wire.Ask{Op: wire.AskSince, Room: room, Seq: c.seq}, func(r *wire.AskReply) {
+		if g.life != life {
+			return
+		}
+		c.asking = false
+		switch {
+		case r == nil || r.Error != nil || r.Seq < c.seq: // or a follower that is behind
+		case r.Lost:
+			g.jump(room)
+		default:
+			for _, u := range r.Updates {
+				if u.Seq == c.seq+1 {
+					g.apply(room, u.Seq, u.Message)
+				}
+			}
+		}
+	})
+}
+
+func (g *gateway) jump(room string) {
+	c, life := g.copyOf(room), g.life
+	c.asking = true
+	g.w.ask(&g.link, wire.Ask{Op: wire.AskSnapshot, Room: room}, func(r *wire.AskReply) {
+		if g.life != life {
+			return
+		}
+		c.asking = false
+		var v struct {
+			Phase string
+			Round uint64
+		}
+		if r == nil || r.Error != nil || r.Seq < c.seq || json.Unmarshal(r.View, &v) != nil {
+			return
+		}
+		c.seq, c.phase, c.round = r.Seq, v.Phase, v.Round
+		c.jumps++
+	})
+}
+
+// submit takes a command of a player, who waits for its answer.
+func (g *gateway) submit(p *player, cmd *command) {
+	if g.link.down {
+		return
+	}
+	id := cmd.id
+	if known := g.pending[id]; known != nil {
+		if !slices.Contains(known.waiters, p) {
+			known.waiters = append(known.waiters, p)
+		}
+		return
+	}
+	q := &pending{cmd: cmd, msgID: cmd.wire.MsgID(cmd.room), waiters: []*player{p}}
+	g.pending[id] = q
+	g.lane(cmd.wire.Player, func(done func()) { g.bring(q, q.msgID, done) })
+}
+
+// lane runs the jobs of a player one behind the other.
+func (g *gateway) lane(player string, job func(done func())) {
+	g.lanes[player] = append(g.lanes[player], job)
+	if len(g.lanes[player]) == 1 {
+		g.next(player)
+	}
+}
+
+func (g *gateway) next(player string) {
+	life := g.life
+	g.lanes[player][0](func() {
+		if g.life != life {
+			return
+		}
+		if g.lanes[player] = g.lanes[player][1:]; len(g.lanes[player]) > 0 {
+			g.next(player)
+		}
+	})
+}
+
+// bring appends the command's record until the log's answer is definite.
+func (g *gateway) bring(q *pending, msgID string, done func()) {
+	if g.pending[q.cmd.id] != q {
+		done()
+		return
+	}
+	c := q.cmd.wire
+	c.Gateway = g.name
+	record, _ := c.AppendBinary(nil)
+	life := g.life
+	g.w.log.publish(&g.link, message{kind: wire.KindCommand, room: q.cmd.room, data: record, id: msgID}, 2*time.Second, func(a ack) {
+		switch {
+		case g.life != life:
+		case a.err != nil && g.w.cfg.broken == givesUp:
+			done()
+		case a.err != nil:
+			g.bring(q, msgID, done)
+		default:
+			q.logged, q.cmd.acked = true, true
+			done()
+			if a.duplicate {
+				g.askFor(q)
+			} else {
+				g.w.after(time.Second, func() { g.askFor(q) })
+			}
+		}
+	})
+}
+
+// askFor asks the owner for an answer that is late.
+func (g *gateway) askFor(q *pending) {
+	if g.pending[q.cmd.id] != q || !q.logged {
+		return
+	}
+	id, life := q.cmd.id, g.life
+	g.w.ask(&g.link, wire.Ask{Op: wire.AskAnswer, Room: id.room, Player: id.player, Key: id.key, Body: []byte(id.body)}, func(r *wire.AskReply) {
+		switch {
+		case g.life != life || g.pending[id] != q:
+			return
+		case r == nil || r.Error != nil && r.Error.Code != wire.CodeUnknownRoom:
+		case r.Answer != nil:
+			g.finish(q, r.Answer)
+			return
+		case r.Pending:
+			q.unknown = 0
+		default:
+			if q.unknown++; q.unknown >= 2 { // the room does not keep it: a new record is answered anew
+				q.unknown, q.logged = 0, false
+				q.appended++
+				msgID := fmt.Sprintf("%s.%s.%d", q.msgID, g.name, q.appended)
+				g.lane(id.player, func(done func()) { g.bring(q, msgID, done) })
+				return
+			}
+		}
+		g.w.after(time.Second, func() { g.askFor(q) })
+	})
+}
+
+// answers takes what an owner answers to commands that came by this gateway.
+func (g *gateway) answers(list []wire.RoutedAnswer) {
+	for _, a := range list {
+		if q := g.pending[idOf(a)]; q != nil {
+			g.finish(q, a.Answer)
+		}
+	}
+}
+
+func (g *gateway) finish(q *pending, answer json.RawMessage) {
+	delete(g.pending, q.cmd.id)
+	for _, p := range q.waiters {
+		if !g.w.lost() { // else the player's connection is gone
+			g.w.after(g.w.delay(), func() { p.answered(q.cmd, answer) })
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"tickcast/audit/judge"
+	"tickcast/internal/linear"
+	"tickcast/wire"
+)
+
+// restWithin is how long a healed world takes at most until nothing is owed any more: a
+// booking is repeated at least every 5 minutes.
+const restWithin = 15 * time.Minute
+
+// rest heals the world, lets every round and command come to its end, and checks what
+// must be true then.
+func (w *world) rest() {
+	if w.broken != nil {
+		return
+	}
+	w.cfg.idle = true
+	w.nemesis.end()
+	w.run(3 * time.Second) // an operator's resume may be under way
+	for i := range w.cfg.rooms {
+		w.operator.act(roomName(i), wire.ActionPause, nil)
+	}
+	w.until("nothing is owed any more", restWithin, func() bool { return w.events[0].at > w.now && w.resting() == "" })
+	if w.broken != nil {
+		w.broken = fmt.Errorf("%w (%s)", w.broken, w.resting())
+		return
+	}
+	for _, s := range w.servers {
+		s.compareLast()
+	}
+	w.checkStakes()
+	w.checkHistory()
+	w.judge()
+}
+
+// resting is what is still owed; "" when nothing is.
+func (w *world) resting() string {
+	if w.truth.halted != nil {
+		return "the fold of the truth halted: " + w.truth.halted.Error()
+	}
+	for _, p := range w.players {
+		for _, c := range p.sent {
+			if c.answers == nil {
+				return fmt.Sprintf("%s has no answer to %s %s in %s, acknowledged %v", p.name, c.wire.Op, c.wire.Key, c.room, c.acked)
+			}
+		}
+	}
+	for i := range w.cfg.rooms {
+		r := w.truth.rooms[roomName(i)]
+		if r == nil || r.phase != "idle" {
+			return roomName(i) + " is not paused"
+		}
+		for _, g := range w.gateways {
+			if have, want := g.copyOf(roomName(i)).seq, len(w.truth.updates[roomName(i)]); have != uint64(want) {
+				return fmt.Sprintf("%s has update %d of %d of %s", g.name, have, want, roomName(i))
+			}
+		}
+	}
+	for id, b := range w.history.bookings {
+		if b.settled == 0 {
+			return id + " has no result"
+		}
+	}
+	return w.serversRest()
+}
+
+func (w *world) serversRest() string {
+	owners := 0
+	for _, s := range w.servers {
+		if s.replica == nil {
+			return s.name + " is dead"
+		}
+		if s.replica.Owns() {
+			owners++
+		}
+		if s.rules != foreignRules && s.replica.Partition().Last() != w.truth.part.Last() {
+			return s.name + " is behind"
+		}
+	}
+	if owners != 1 {
+		return fmt.Sprint(owners, " servers own the partition")
+	}
+	return ""
+}
+
+// compareLast holds the state to that of the truth at the same record.
+func (s *server) compareLast() {
+	if s.rules != foreignRules && string(s.replica.Partition().Snapshot()) != string(s.w.truth.part.Snapshot()) {
+		s.w.fail("%s has another state than the truth in the end", s.name)
+	}
+}
+
+// checkStakes: each stake in the book is one that its player asked for, and has one end.
+func (w *world) checkStakes() {
+	asked := map[string]bool{}
+	for _, p := range w.players {
+		for _, c := range p.sent {
+			if r := w.truth.rooms[c.room]; c.wire.Op == "bet" && r != nil {
+				asked["stake/"+c.betID(r.uuid)] = true
+			}
+		}
+	}
+	for id, b := range w.ledger.bets {
+		if !asked[id] {
+			w.fail("%s of %s is booked, and nobody asked for it", id, b.player)
+		}
+		if b.end == "" {
+			w.fail("%s of %s has no end", id, b.player)
+		}
+	}
+}
+
+// checkHistory looks for an order that explains what happened to the accounts.
+func (w *world) checkHistory() {
+	report, err := linear.Check(w.history.operations(), linear.Opening{Balance: grant, Version: 1}, 10*time.Second)
+	switch {
+	case err != nil:
+		w.fail("the history: %v", err)
+	case !report.OK():
+		w.fail("the history: %s", report)
+	}
+}
+
+// judge has the auditor's own path judge the log.
+func (w *world) judge() {
+	accounts := judge.NewAccounts(grant)
+	log := judge.New(judge.Config{Partition: partition, Accounts: accounts, Settled: func(*judge.Round) error { return nil }})
+	for _, rec := range w.log.records {
+		subject := fmt.Sprintf("%s.%d", rec.Kind, partition)
+		switch rec.Kind {
+		case wire.KindCommand:
+			subject = wire.CommandSubject(partition, rec.Room)
+		case wire.KindAction:
+			subject = wire.ActionSubject(partition, rec.Room)
+		}
+		if err := log.Feed(judge.Record{Seq: rec.Seq, Time: rec.Time, Subject: subject, Data: rec.Data}); err != nil {
+			w.fail("the auditor: %v", err)
+			return
+		}
+	}
+	if err := log.Close(); err != nil {
+		w.fail("the auditor: %v", err)
+	}
+	if gap := accounts.Gap(); gap != nil {
+		w.fail("the auditor: %v", gap)
+	}
+	for player, a := range w.ledger.accounts {
+		if balance, ok := accounts.At(player, a.version); !ok || balance != a.balance || accounts.Newest(player) != a.version {
+			w.fail("the auditor has %d of %s at version %d, the book %d", balance, player, a.version, a.balance)
+		}
+	}
+}

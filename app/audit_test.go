@@ -490,6 +490,10 @@ func TestAuditBesideADeployment(t *testing.T) {
 	api := d.gateways[0].internal
 	d.run("rooms", "create", "quick", "--api", api, "--set", "betting_ms=1000", "--set", "crashed_ms=500", "--set", "cap=300")
 	d.run("rooms", "create", "dash", "--api", api, "--game", "race", "--set", "gathering_ms=500", "--set", "running_ms=2000", "--set", "finished_ms=500")
+	testkit.Eventually(t, "the gateway has heard of both rooms", deadline, func() bool {
+		_, list := d.gateways[0].get(d.gateways[0].public + "/api/rooms")
+		return strings.Contains(list, `"quick"`) && strings.Contains(list, `"dash"`)
+	})
 	source := []string{"audit", "--nats", d.natsURL, "--sql", d.database}
 	path, err := binary()
 	if err != nil {

@@ -1,6 +1,10 @@
 package room
 
-import "tickcast/wire"
+import (
+	"errors"
+
+	"tickcast/wire"
+)
 
 // tryClaim claims the partition from the epoch that was seen dead. Claiming
 // against that epoch, not against the newest claim, keeps candidates from deposing
@@ -25,6 +29,9 @@ func (r *Replica) Claimed(seq uint64, err error) {
 	case err != nil:
 		r.metrics.claims.WithLabelValues("refused").Inc()
 		r.log.Debug("claim refused", "err", err)
+		if errors.Is(err, ErrFenced) && r.halted == nil && !r.speaking {
+			r.outlived()
+		}
 		return
 	case r.halted != nil || seq <= r.part.Last().Seq: // folded, and taken for ours then
 		return

@@ -432,6 +432,10 @@ func (r *Replica) Sweep() {
 	if r.halted != nil {
 		return
 	}
+	if r.tail.reopen {
+		r.restart()
+		return
+	}
 	now := r.cfg.Now()
 	if r.expected > r.part.Last().Seq || now.Sub(r.lastRecord) > feedSilence && now.Sub(r.lastLook) > feedSilence {
 		r.lookUp()

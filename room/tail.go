@@ -46,12 +46,24 @@ type tail struct {
 
 func (t *tail) waits(now time.Time) bool { return now.Before(t.until) }
 
-// foreign is called when the log has another record than was folded. What was folded
-// behind the last common record never happened, so the fold begins again, and this
-// replica claims: it knows what nobody else may know.
-func (r *Replica) foreign(rec Record) {
+// foreign is called when the log has another record than was folded.
+func (r *Replica) foreign(rec Record) { r.beginAgain("it has another record than was folded", rec.Seq) }
+
+// outlived looks whether a claim was refused because the log ends before what was folded.
+// The claim that it would replace may be gone then, so that none against it is ever taken,
+// and nobody appends what would show it.
+func (r *Replica) outlived() {
+	if last, err := r.stream.Last(); err == nil && last < r.part.Last().Seq && !r.tail.reopen {
+		r.beginAgain("it ends before what was folded", last)
+	}
+}
+
+// beginAgain is for a fold that is not of this log. What was folded behind the last common
+// record never happened, and this replica claims: it knows what nobody else may know.
+// Whether the tail is really lost is known when that claim is in the log.
+func (r *Replica) beginAgain(why string, seq uint64) {
 	known := r.part.Last()
-	r.log.Error("the log lost its tail: it has another record than was folded; the fold begins again", "seq", rec.Seq, "folded", known.Seq)
+	r.log.Error("the log lost its tail, and the fold begins again: "+why, "seq", seq, "folded", known.Seq)
 	r.fallSilent("lost")
 	r.tail.known, r.tail.reopen = &known, true
 	r.restart()

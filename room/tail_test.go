@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"tickcast/bus"
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
+	"tickcast/room/game"
+	"tickcast/wire"
 )
 
 // TestALostTailIsNoticed gives a running log its state of a while ago, as a power cut
@@ -24,6 +27,44 @@ func TestALostTailIsNoticed(t *testing.T) {
 	}
 	log.Start()
 	h.wantMore("a restart loses nothing")
+	log.Kill()
+	if err := os.RemoveAll(store); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(store, os.DirFS(before)); err != nil {
+		t.Fatal(err)
+	}
+	log.Start()
+	testkit.Eventually(t, "the lost tail is noticed", patience, func() bool { return h.Partitions()[0].LostAt > 0 })
+	h.wantMore("the room goes on")
+}
+
+// TestALostClaimIsNoticed loses the newest claim with the tail: none against its epoch is
+// ever taken, and nobody writes what would show the loss.
+func TestALostClaimIsNoticed(t *testing.T) {
+	log := testsvc.StartNATS(t, "")
+	h := startLonely(t, log.URL, 1, func(cfg *HostConfig) { cfg.Alone = false })
+	h.wantMore("rounds")
+	log.Stop()
+	store, before := filepath.Join(log.Dir, "store"), filepath.Join(t.TempDir(), "before")
+	if err := os.CopyFS(before, os.DirFS(store)); err != nil {
+		t.Fatal(err)
+	}
+	log.Start()
+	h.wantMore("a restart loses nothing")
+	nc, err := bus.Connect(t.Context(), log.URL, "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	own := h.Partitions()[0].Epoch
+	if _, err := nc.Request(wire.ClaimSubject(0), game.Encode(wire.Claim{Node: "another", Replaces: own}), patience); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the claim of one that is not there is replaced", patience, func() bool {
+		p := h.Partitions()[0]
+		return p.Owner && p.Epoch > own+1
+	})
 	log.Kill()
 	if err := os.RemoveAll(store); err != nil {
 		t.Fatal(err)

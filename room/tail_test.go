@@ -20,21 +20,9 @@ func TestALostTailIsNoticed(t *testing.T) {
 	log := testsvc.StartNATS(t, "")
 	h := startLonely(t, log.URL, 1)
 	h.wantMore("rounds")
-	log.Stop()
-	store, before := filepath.Join(log.Dir, "store"), filepath.Join(t.TempDir(), "before")
-	if err := os.CopyFS(before, os.DirFS(store)); err != nil {
-		t.Fatal(err)
-	}
-	log.Start()
+	lose := keepTail(t, log)
 	h.wantMore("a restart loses nothing")
-	log.Kill()
-	if err := os.RemoveAll(store); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(store, os.DirFS(before)); err != nil {
-		t.Fatal(err)
-	}
-	log.Start()
+	lose()
 	testkit.Eventually(t, "the lost tail is noticed", patience, func() bool { return h.Partitions()[0].LostAt > 0 })
 	h.wantMore("the room goes on")
 }
@@ -45,12 +33,7 @@ func TestALostClaimIsNoticed(t *testing.T) {
 	log := testsvc.StartNATS(t, "")
 	h := startLonely(t, log.URL, 1, func(cfg *HostConfig) { cfg.Alone = false })
 	h.wantMore("rounds")
-	log.Stop()
-	store, before := filepath.Join(log.Dir, "store"), filepath.Join(t.TempDir(), "before")
-	if err := os.CopyFS(before, os.DirFS(store)); err != nil {
-		t.Fatal(err)
-	}
-	log.Start()
+	lose := keepTail(t, log)
 	h.wantMore("a restart loses nothing")
 	nc, err := bus.Connect(t.Context(), log.URL, "another")
 	if err != nil {
@@ -65,16 +48,32 @@ func TestALostClaimIsNoticed(t *testing.T) {
 		p := h.Partitions()[0]
 		return p.Owner && p.Epoch > own+1
 	})
-	log.Kill()
-	if err := os.RemoveAll(store); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(store, os.DirFS(before)); err != nil {
+	lose()
+	testkit.Eventually(t, "the lost tail is noticed", patience, func() bool { return h.Partitions()[0].LostAt > 0 })
+	h.wantMore("the room goes on")
+}
+
+// keepTail restarts the log's server; lose then gives it, running again, the state of
+// that restart.
+func keepTail(t *testing.T, log *testsvc.Service) (lose func()) {
+	t.Helper()
+	store, before := filepath.Join(log.Dir, "store"), filepath.Join(t.TempDir(), "before")
+	log.Stop()
+	if err := os.CopyFS(before, os.DirFS(store)); err != nil {
 		t.Fatal(err)
 	}
 	log.Start()
-	testkit.Eventually(t, "the lost tail is noticed", patience, func() bool { return h.Partitions()[0].LostAt > 0 })
-	h.wantMore("the room goes on")
+	return func() {
+		t.Helper()
+		log.Kill()
+		if err := os.RemoveAll(store); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(store, os.DirFS(before)); err != nil {
+			t.Fatal(err)
+		}
+		log.Start()
+	}
 }
 
 func TestRecentRecords(t *testing.T) {

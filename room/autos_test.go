@@ -164,10 +164,14 @@ func TestTicksDoNotWaitForPayouts(t *testing.T) {
 	if h := e.heardSoFar(); h.classes[wire.OutPrivate] == 0 || h.classes[wire.OutPrivate] > 10 {
 		t.Fatalf("one turn later, out are %+v; want a few lists of notices", h)
 	}
+	now = now.Add(payoutPause)
+	if wait := e.speaker.flush(r.p, now); wait != 0 {
+		t.Fatalf("a batch of payouts is out, and the next waits for %v", wait)
+	}
 	e.awaitQueued(bookBatch)
 	turns := 1
-	for more := true; more; turns++ {
-		more = e.speaker.flush(r.p, now)
+	for wait := time.Duration(0); wait == 0; turns++ {
+		wait = e.speaker.flush(r.p, now)
 	}
 	if want := (players + bookBatch - 1) / bookBatch; turns != want {
 		t.Errorf("the payouts took %d turns, want %d", turns, want)
@@ -181,6 +185,57 @@ func TestTicksDoNotWaitForPayouts(t *testing.T) {
 	if len(e.speaker.queue) != players {
 		t.Errorf("%d payouts without a result are repeated, want %d", len(e.speaker.queue), players)
 	}
+}
+
+// TestPayoutsWaitForOthers has single bets cashed out one after the other: their payouts wait for one another,
+// but not for ever, and not before a stake.
+func TestPayoutsWaitForOthers(t *testing.T) {
+	r, _ := flownTo200(t, 100)
+	e := newEar(t)
+	now, out := time.Now(), 0
+	cashOut := func() (wait time.Duration) {
+		t.Helper()
+		r.command(fmt.Sprintf("player-%05d", out), "lobby", "out", "cashout", 1, map[string]int64{"slot": 0})
+		out++
+		e.speaker.say(&r.out)
+		return e.speaker.flush(r.p, now)
+	}
+	if wait := cashOut(); wait != payoutPause {
+		t.Errorf("a payout waits for %v, want %v", wait, payoutPause)
+	}
+	now = now.Add(payoutPause / 2)
+	if wait := e.speaker.flush(r.p, now); wait != payoutPause/2 {
+		t.Errorf("it waits for %v more when nothing came for half of that", wait)
+	}
+	if wait := cashOut(); wait != payoutPause {
+		t.Errorf("a second one waits for %v, want %v", wait, payoutPause)
+	}
+	if n := e.heardSoFar().bookings; n != 0 {
+		t.Errorf("%d bookings are out that are to wait", n)
+	}
+	now = now.Add(payoutPause)
+	if wait := e.speaker.flush(r.p, now); wait <= payoutHold {
+		t.Errorf("nothing is left, and the next flush is due in %v", wait)
+	}
+	e.awaitQueued(2)
+
+	const step = 20 * time.Millisecond // less than the pause that ends the wait
+	held := time.Duration(0)
+	for wait := cashOut(); wait <= payoutPause; wait = cashOut() {
+		now, held = now.Add(step), held+step
+	}
+	if held < payoutHold || held >= payoutHold+step {
+		t.Errorf("payouts that come every %v waited for %v, want %v", step, held, payoutHold)
+	}
+	e.awaitQueued(uint64(out))
+
+	cashOut()
+	r.command("player-00099", "lobby", "next", "bet", 2, map[string]int64{"slot": 0, "amount": 100})
+	e.speaker.say(&r.out)
+	if wait := e.speaker.flush(r.p, now); wait <= payoutHold {
+		t.Errorf("a stake, and the payout before it, wait for %v", wait)
+	}
+	e.awaitQueued(uint64(out) + 1)
 }
 
 // TestAnswersOfOneTurnTakeOneMessage folds the taps of 64 players of two gateways.

@@ -191,10 +191,7 @@ func (r *Replica) Flush(ctx context.Context) { r.keeper.flush(ctx) }
 // Turn says what waits to be said and returns after how long Wake is to be called.
 func (r *Replica) Turn() time.Duration {
 	now := r.cfg.Now()
-	if r.speaker.flush(r.part, now) {
-		return 0
-	}
-	wait := r.untilTick(now)
+	wait := min(r.speaker.flush(r.part, now), r.untilTick(now))
 	if !r.cfg.Alone {
 		wait = min(wait, r.detector.at.Sub(now))
 	}

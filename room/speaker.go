@@ -23,6 +23,11 @@ const (
 	// bookBatch is how many bookings go out in one turn of the owner's loop. When a
 	// crash or a target ends thousands of bets, ticks and commands come between them.
 	bookBatch = 64
+	// Payouts wait for others until none has come for payoutPause, for payoutHold at most.
+	// Cash-outs come in bursts: what a payout costs behind its answer is then done when
+	// the burst is over. A booking that is no payout takes those before it along.
+	payoutPause = 25 * time.Millisecond
+	payoutHold  = 250 * time.Millisecond
 )
 
 // speaker says what the owner says: its messages may be lost, and whoever misses one
@@ -37,8 +42,30 @@ type speaker struct {
 	answers int // in byNode
 	byNode  map[string][]wire.RoutedAnswer
 	private []Message
-	queue   []string // IDs of the bookings that are to go out, each in sent
+	queue   []string // IDs of the bookings that are to go out, in order, each in sent
 	sent    map[string]*resend
+	hold    hold
+}
+
+// hold is for how long the queue of bookings waits for more.
+type hold struct {
+	urgent        bool // not at all: one of them is no payout, or is due again
+	seen          int  // how many there were when flush last looked
+	first, newest time.Time
+}
+
+// wait is for how long a queue of n bookings is to wait.
+func (h *hold) wait(n int, now time.Time) time.Duration {
+	if h.seen == 0 {
+		h.first = now
+	}
+	if n > h.seen {
+		h.seen, h.newest = n, now
+	}
+	if h.urgent {
+		return 0
+	}
+	return min(h.newest.Add(payoutPause).Sub(now), h.first.Add(payoutHold).Sub(now))
 }
 
 // resend is an outstanding booking.
@@ -65,7 +92,7 @@ func (s *speaker) say(o *Output) {
 		s.byNode[a.Node] = append(s.byNode[a.Node], a.RoutedAnswer)
 	}
 	for i := range o.Bookings {
-		s.enqueue(o.Bookings[i].ID)
+		s.enqueue(o.Bookings[i].ID, o.Bookings[i].Kind != wire.BookPayout)
 	}
 	if len(o.Directory)+len(o.Sanctions) > 0 {
 		s.voice.List(o.Directory, o.Sanctions)
@@ -76,21 +103,35 @@ func (s *speaker) say(o *Output) {
 }
 
 // flush publishes the answers and private messages that were kept, and a batch of the
-// bookings. more tells that bookings are left: between their batches the owner does
-// what else there is to do.
-func (s *speaker) flush(p *Partition, now time.Time) (more bool) {
+// bookings. It returns after how long it is to be called for the next batch: between
+// batches the owner does what else there is to do.
+func (s *speaker) flush(p *Partition, now time.Time) (again time.Duration) {
 	s.flushAnswers()
 	for _, m := range s.private {
 		s.message(m)
 	}
 	clear(s.private)
 	s.private = s.private[:0]
+	return s.flushBookings(p, now)
+}
+
+func (s *speaker) flushBookings(p *Partition, now time.Time) (again time.Duration) {
+	if len(s.queue) == 0 {
+		return time.Hour
+	}
+	if wait := s.hold.wait(len(s.queue), now); wait > 0 {
+		return wait
+	}
 	n := min(len(s.queue), bookBatch)
 	for _, id := range s.queue[:n] {
 		s.book(p, id, now)
 	}
-	s.queue = s.queue[n:]
-	return len(s.queue) > 0
+	if s.queue = s.queue[n:]; len(s.queue) > 0 {
+		s.hold.urgent = true // the queue goes out as a whole
+		return 0
+	}
+	s.hold = hold{}
+	return time.Hour
 }
 
 func (s *speaker) flushAnswers() {
@@ -116,7 +157,8 @@ func (s *speaker) message(m Message) {
 	s.voice.Say(m.Room, m.Class, s.buf)
 }
 
-func (s *speaker) enqueue(id string) {
+// enqueue queues a booking. One that is urgent does not wait for others, nor do those before it.
+func (s *speaker) enqueue(id string, urgent bool) {
 	r := s.sent[id]
 	if r == nil {
 		r = &resend{wait: resendFirst / 2}
@@ -125,6 +167,7 @@ func (s *speaker) enqueue(id string) {
 	if !r.queued {
 		r.queued = true
 		s.queue = append(s.queue, id)
+		s.hold.urgent = s.hold.urgent || urgent
 	}
 }
 
@@ -156,14 +199,14 @@ func (s *speaker) repeat(p *Partition, now time.Time) {
 	}
 	slices.Sort(due)
 	for _, id := range due {
-		s.enqueue(id)
+		s.enqueue(id, true)
 	}
 }
 
 // drop forgets the bookings that are to go out: the next owner repeats them.
 func (s *speaker) drop() {
 	clear(s.sent)
-	s.queue = nil
+	s.queue, s.hold = nil, hold{}
 }
 
 // introduce says what a new owner says first: the owner before may have folded
@@ -188,6 +231,6 @@ func (s *speaker) introduce(p *Partition) {
 	}
 	s.voice.Introduce(time.Unix(0, p.last.Time), infos, sanctions)
 	for _, b := range p.pending.list() {
-		s.enqueue(b.ID)
+		s.enqueue(b.ID, true)
 	}
 }

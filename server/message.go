@@ -20,6 +20,11 @@ func parseMessage(p []byte) (wire.ClientMessage, *wire.Error) {
 	if len(p) == 0 || p[0] != '{' {
 		return m, wire.Errorf(wire.CodeBadMessage, "a message is a JSON object")
 	}
+	// Most messages are commands. One that is as it should be is read in one go, all else when its
+	// type is known.
+	if m, refusal, ok := parseCommand(p); ok {
+		return m, refusal
+	}
 	var head struct {
 		Type *string `json:"type"`
 	}
@@ -57,8 +62,9 @@ func parseFields(p []byte, m *wire.ClientMessage) *wire.Error {
 			Room *string
 		}{&m.ID, &m.Room}
 		err = json.Unmarshal(p, &v)
-	case wire.TypeCmd:
-		return parseCommand(p, m)
+	case wire.TypeCmd: // one that parseCommand did not take
+		v := commandFields(m)
+		err = json.Unmarshal(p, &v)
 	case wire.TypeChat:
 		v := struct {
 			ID   *uint64
@@ -84,24 +90,33 @@ func parseFields(p []byte, m *wire.ClientMessage) *wire.Error {
 	return nil
 }
 
-func parseCommand(p []byte, m *wire.ClientMessage) *wire.Error {
-	v := struct {
-		Room  *string
-		Key   *string
-		Op    *string
-		Round *uint64
-		Args  *json.RawMessage
-	}{&m.Room, &m.Key, &m.Op, &m.Round, &m.Args}
-	if err := json.Unmarshal(p, &v); err != nil {
-		return badMessage(err)
+// commandMessage are the fields of a command, in a message's own.
+type commandMessage struct {
+	Type  *string
+	Room  *string
+	Key   *string
+	Op    *string
+	Round *uint64
+	Args  *json.RawMessage
+}
+
+func commandFields(m *wire.ClientMessage) commandMessage {
+	return commandMessage{&m.Type, &m.Room, &m.Key, &m.Op, &m.Round, &m.Args}
+}
+
+// parseCommand reads a command; ok is false when p is none, or has a field that cannot be read.
+func parseCommand(p []byte) (m wire.ClientMessage, refusal *wire.Error, ok bool) {
+	v := commandFields(&m)
+	if json.Unmarshal(p, &v) != nil || v.Type == nil || m.Type != wire.TypeCmd {
+		return wire.ClientMessage{}, nil, false
 	}
 	if string(m.Args) == "null" {
 		m.Args = nil
 	}
 	if len(m.Args) > 0 && m.Args[0] != '{' {
-		return wire.Errorf(wire.CodeBadMessage, "args is an object")
+		return m, wire.Errorf(wire.CodeBadMessage, "args is an object"), true
 	}
-	return nil
+	return m, nil, true
 }
 
 // badMessage tells whoever writes a client what the decoder met.

@@ -105,7 +105,7 @@ bench-commands: build bin/peers ## Measure taps, cash-outs and bets from socket 
 	bin/peers commands $(ARGS)
 
 .PHONY: bench-room
-bench-room: build ## One room of 15,000 players, judged by the swarm (PLAYERS, TICK_MS; a minute)
+bench-room: build bin/peers ## One room of 15,000 players beside a bare loop, judged by the swarm (PLAYERS, TICK_MS; two minutes; Linux, cc)
 	scripts/bench-swarm.sh room
 
 .PHONY: bench-rooms

@@ -24,6 +24,10 @@ const (
 	pingInterval = 2 * time.Second
 	pingsOut     = 2
 	dialTimeout  = 2 * time.Second
+	// syncQueue is the channel of a subscription that is read in turns: the answer to one
+	// question, of which the largest is a batch of 1,000 records. The default of 65,536
+	// is half a megabyte to clear for each.
+	syncQueue = 2048
 )
 
 // ErrReply is returned by Respond for a reply subject that is not an inbox.
@@ -74,6 +78,7 @@ func connectOptions(name string, role Role) []nats.Option {
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(reconnectDelay),
 		nats.ReconnectBufSize(-1),
+		nats.SyncQueueLen(syncQueue),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsOut),
 		nats.IgnoreAuthErrorAbort(),

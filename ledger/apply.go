@@ -94,7 +94,7 @@ func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking, verdicts m
 			_ = begun.Rollback() // the first error says more
 		}
 	}()
-	x := newBatch(tx{begun, b.dialect}, b, verdicts)
+	x := newBatch(tx{begun, b.dialect, b.statements}, b, verdicts)
 	if err := x.load(ctx, bookings); err != nil {
 		return applied{}, err
 	}
@@ -112,6 +112,7 @@ func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking, verdicts m
 	if err := begun.Commit(); err != nil {
 		return applied{}, fmt.Errorf("commit: %w", err)
 	}
+	b.statements.prepare(ctx)
 	return x.done(), nil
 }
 

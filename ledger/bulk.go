@@ -15,7 +15,8 @@ const maxRows = 64
 // tx is a transaction with the statements of its dialect.
 type tx struct {
 	*sql.Tx
-	dialect dialect
+	dialect    dialect
+	statements *statements // nil: every text is given to the database as it is
 }
 
 // rows collects rows for one table.
@@ -72,7 +73,7 @@ func (t tx) insertReturning(ctx context.Context, r *rows, head, tail string, eac
 
 // each runs a query and calls a function for every row.
 func (t tx) each(ctx context.Context, query string, args []any, each func(*sql.Rows) error) error {
-	return eachRow(ctx, t.Tx, t.dialect.rebind(query), args, each)
+	return eachRow(ctx, t, t.dialect.rebind(query), args, each)
 }
 
 // eachIn runs a query once per some of the keys; "(?)" in it is replaced by the

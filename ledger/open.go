@@ -51,13 +51,14 @@ var migrations embed.FS
 
 // Book is the ledger's database. It is safe for concurrent use.
 type Book struct {
-	write   *sql.DB // static after Open
-	read    *sql.DB // static after Open; the same as write on PostgreSQL
-	dialect dialect // static after Open
-	initial int64   // static after Open: credit of a fresh account
-	custody bool    // static after Open: players' money is in a wallet of the operator's
-	id      string  // static after Open: identity of this ledger
-	waits   waits   // static after Open
+	write      *sql.DB     // static after Open
+	read       *sql.DB     // static after Open; the same as write on PostgreSQL
+	dialect    dialect     // static after Open
+	statements *statements // static after Open; of write
+	initial    int64       // static after Open: credit of a fresh account
+	custody    bool        // static after Open: players' money is in a wallet of the operator's
+	id         string      // static after Open: identity of this ledger
+	waits      waits       // static after Open
 
 	sums summing
 	mu   sync.Mutex // guards done
@@ -193,6 +194,7 @@ func (b *Book) openSQLite(path string) error {
 		return err
 	}
 	b.write.SetMaxOpenConns(1)
+	b.statements = newStatements(b.write)
 	pragmas.Del("_txlock")
 	pragmas.Add("_pragma", "query_only(1)")
 	if b.read, err = openSQLiteFile(absolute, pragmas); err != nil {

@@ -80,7 +80,7 @@ func (b *Book) outcomesOf(ctx context.Context, recorded []Recorded) (map[string]
 		return nil, err
 	}
 	defer func() { _ = begun.Rollback() }() // nothing was written
-	x := newBatch(tx{begun, b.dialect}, b, nil)
+	x := newBatch(tx{Tx: begun, dialect: b.dialect}, b, nil)
 	ids := make([]string, len(recorded))
 	for i, rec := range recorded {
 		ids[i] = rec.Booking.ID

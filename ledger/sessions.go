@@ -18,7 +18,7 @@ func (b *Book) ArchiveSessions(ctx context.Context, events []wire.SessionEvent) 
 	if err != nil {
 		return fmt.Errorf("archive sessions: begin: %w", err)
 	}
-	err = tx{begun, b.dialect}.insert(ctx, &r, `INSERT INTO sessions
+	err = tx{begun, b.dialect, b.statements}.insert(ctx, &r, `INSERT INTO sessions
 		(id, session, player, name, guest, gateway, kind, address, reason, at)`, `ON CONFLICT (id) DO NOTHING`)
 	if err != nil {
 		_ = begun.Rollback() // the first error says more

@@ -17,7 +17,7 @@ func (b *Book) Stakes(ctx context.Context, q wire.StakesQuery) (reply wire.Stake
 		return reply, fmt.Errorf("read stakes: begin: %w", err)
 	}
 	defer func() { _ = begun.Rollback() }()
-	t := tx{begun, b.dialect}
+	t := tx{Tx: begun, dialect: b.dialect}
 	reply.Archived = map[string]uint64{}
 	for _, uuid := range sortedKeys(q.Rounds) {
 		if err := t.stakesOf(ctx, uuid, q.Rounds[uuid], &reply); err != nil {

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Measures the shipped program (everything in one process, a fresh one for each run) with its own swarm as judge:
 #
-#   scripts/bench-swarm.sh room    one room of PLAYERS (15000) players that ticks each TICK_MS (100)
-#   scripts/bench-swarm.sh rooms   ROOMS (10000) rooms that tick once a second, three players in each
+#   scripts/bench-swarm.sh room    one room of PLAYERS (15000) players that ticks each TICK_MS: 100, or so much more that
+#                                  the updates a second are 60 % of what a bare loop of send(2) brings to as many
+#                                  sockets just before
+#   scripts/bench-swarm.sh rooms   ROOMS (10000) rooms that tick once a second, three players in each; they are made
+#                                  in twenty parts a second apart, so that not all change their phase at once
 #   scripts/bench-swarm.sh slow    one room of PLAYERS (5000) players, REPETITIONS (3) times without and with 1 % of
 #                                  them never reading and 1 % reading a tenth
 #
@@ -13,7 +16,7 @@ cd "$(dirname "$0")/.."
 
 port=${PORT:-28080} internal=${INTERNAL_PORT:-28081}
 output=${OUTPUT:-test-output/swarm}
-program=${TICKCAST:-bin/tickcast}
+program=${TICKCAST:-bin/tickcast} peers=${PEERS:-bin/peers}
 mkdir -p "$output"
 data=$(mktemp -d)
 server=
@@ -39,9 +42,12 @@ serve() {
 
 operate() { "$program" rooms "${@:2}" --api "http://127.0.0.1:$internal" --data "$data/$1"; }
 
-# race NAME ROOM TICK_MS makes a room, or many.
+# race NAME ROOM TICK_MS NUMBER makes a room, or many, and waits until the directory has them.
 race() {
 	operate "$1" create "$2" --game race --set "tick_ms=$3" >/dev/null
+	until [ "$(operate "$1" list | wc -l)" -gt "$4" ]; do
+		sleep 0.2
+	done
 }
 
 # judge NAME ROOM FLAG... runs the swarm, and prints what it found in a line.
@@ -65,21 +71,49 @@ judge() {
 run() {
 	local verdict=0
 	serve "$1"
-	race "$1" "$2" "$3"
+	race "$1" "$2" "$3" 1
 	judge "$1" "$2" "${@:4}" || verdict=$?
 	stop
 	return "$verdict"
 }
 
+# bare FLAG... runs the bare loop with as many sockets, and prints its line.
+bare() {
+	"$peers" compare --tickcast "$program" --servers bare --connections "$players" --repetitions 1 --stuck 0 --output "$output" "$@" |
+		awk '$2 == "bare" && !seen { seen = 1; $1 = $2 = ""; print }'
+}
+
+# limit prints the milliseconds between updates at 60 % of what the bare loop does when it writes as fast as it can.
+limit() {
+	local line
+	line=$(bare --busy 4x128 --calm 4x128)
+	echo "the bare loop: $line" >&2
+	awk -v players="$players" '{ sub(/.*flat out /, ""); ms = int(players * 1000 / (0.6 * $0)) + 1; print(ms > 100 ? ms : 100) }' <<<"$line"
+}
+
 failed=0
 case ${1:-} in
 room)
-	run room arena "${TICK_MS:-100}" --scenario steady --bots "${PLAYERS:-15000}" --ramp "${RAMP:-15s}" --warm-up 25s --duration 45s \
+	players=${PLAYERS:-15000}
+	tick=${TICK_MS:-}
+	if [ -z "$tick" ]; then
+		tick=$(limit)
+	fi
+	rate=$(awk -v ms="$tick" 'BEGIN { printf "%.2f", 1000 / ms }')
+	echo "the bare loop at $rate updates a second: $(bare --ramp=false --busy "${rate}x128" --calm "${rate}x128")"
+	echo "a tick each $tick ms"
+	run room arena "$tick" --scenario steady --bots "$players" --ramp "${RAMP:-15s}" --warm-up 25s --duration 45s \
 		--settle 15s --max-missed-ticks -1 --max-degraded -1 --max-delivery-p99 100ms || failed=1
 	;;
 rooms)
-	last=$((${ROOMS:-10000} - 1))
-	run rooms "many-[0-$last]" 1000 --scenario steady --bots $((last + 1)) --rooms-per-bot 3 --ramp 20s --warm-up 35s \
+	rooms=${ROOMS:-10000}
+	last=$((rooms - 1))
+	serve rooms
+	for part in $(seq 0 19); do
+		race rooms "many-[$((rooms * part / 20))-$((rooms * (part + 1) / 20 - 1))]" 1000 $((rooms * (part + 1) / 20))
+		sleep 1
+	done
+	judge rooms "many-[0-$last]" --scenario steady --bots $((last + 1)) --rooms-per-bot 3 --ramp 20s --warm-up 35s \
 		--duration 65s --settle 15s --max-missed-ticks -1 --max-degraded -1 || failed=1
 	;;
 slow)
@@ -91,7 +125,7 @@ slow)
 	done
 	;;
 *)
-	sed -n 's/^# \{0,1\}//; 2,11p' "$0" >&2
+	sed -n 's/^# \{0,1\}//; 2,14p' "$0" >&2
 	exit 2
 	;;
 esac

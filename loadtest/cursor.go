@@ -251,6 +251,9 @@ func (c *cursor) meetTick(h head, raw []byte, at time.Duration) {
 func (c *cursor) countTick(f *tickFrame, at time.Duration) {
 	if c.ticks > 0 && f.number > c.ticks+1 {
 		name := countTicksMissed
+		if c.meter.warming.Load() {
+			name += earlySuffix
+		}
 		if c.slow {
 			name += slowSuffix
 		}
@@ -332,6 +335,8 @@ const (
 
 	// slowSuffix marks what concerns bots that are slow on purpose.
 	slowSuffix = " (slow bots)"
+	// earlySuffix marks what was late before the warm-up ended.
+	earlySuffix = " (warm-up)"
 )
 
 // decode reads a whole message into m, or reports that it is malformed.

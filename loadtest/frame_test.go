@@ -104,6 +104,15 @@ func TestMissedTicksAreCounted(t *testing.T) {
 		t.Errorf("%d ticks were missed, not 2", n)
 	}
 	wantFindings(t, "missed ticks are no failure", s.check.findings, "")
+
+	links[1].meter.warming.Store(true)
+	for i := range 3 {
+		links[0].Message(tickText(1, int64(206+i)), true, time.Millisecond)
+	}
+	links[1].Message(tickText(1, 208), true, time.Millisecond)
+	if n, early := s.check.get(countTicksMissed), s.check.get(countTicksMissed+earlySuffix); n != 2 || early != 2 {
+		t.Errorf("%d ticks were missed, and %d before the warm-up ended; not 2 and 2", n, early)
+	}
 }
 
 // TestHistogramsCrossProcesses shows that nothing is lost on the way.

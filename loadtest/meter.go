@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -11,6 +12,8 @@ import (
 // that reads, so that its lock is hardly ever contended. It is safe for concurrent
 // use.
 type meter struct {
+	warming atomic.Bool // what comes does not count in the end
+
 	mu     sync.Mutex
 	frames uint64    // guarded by mu; messages received
 	bytes  uint64    // guarded by mu
@@ -126,6 +129,7 @@ func (m *meter) collect(sum *sightings) (frames, bytes uint64) {
 
 // warm has what was seen so far count in its second only.
 func (m *meter) warm() {
+	m.warming.Store(false)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.early.add(&m.second)

@@ -102,7 +102,9 @@ func newPart(p *plan, start time.Time) (*swarm, error) {
 	s.check = newChecker(s.start)
 	s.sched = newScheduler(s.start)
 	for range readLoops() {
-		s.meters = append(s.meters, newMeter())
+		m := newMeter()
+		m.warming.Store(s.cfg.WarmUp > 0)
+		s.meters = append(s.meters, m)
 	}
 	d, err := newDialer(&s.cfg, s.run)
 	if err != nil {

@@ -35,7 +35,7 @@ func newCommand() *cobra.Command {
 		// main says the error.
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(commandsCommand(), compareCommand(), fanoutCommand(), profileCommand(), serveCommand())
+	root.AddCommand(commandsCommand(), compareCommand(), fanoutCommand(), profileCommand(), serveCommand(), swarmCostCommand())
 	return root
 }
 

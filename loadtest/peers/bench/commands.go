@@ -72,7 +72,6 @@ type commandStage struct {
 	plan     CommandPlan
 	out      io.Writer
 	internal string // URL
-	secret   string
 	fault    bool
 }
 
@@ -82,7 +81,8 @@ const mostOfOnePlayer = "20000"
 
 // start starts the shipped program with everything in one process and one partition.
 func (s *commandStage) start(ctx context.Context, st *stage) (err error) {
-	s.stage, s.secret = st, rand.Text()+rand.Text()
+	s.stage = st
+	s.secret = rand.Text() + rand.Text()
 	s.internal, err = st.runTickcast(ctx, []string{"TICKCAST_JWT_SECRET=" + s.secret}, "serve", "--partitions", "1",
 		"--message-rate", mostOfOnePlayer, "--message-burst", mostOfOnePlayer)
 	if err != nil {

@@ -39,6 +39,7 @@ type stage struct {
 	server    *child // measured
 	publisher *child // obeys publish and stop; the server itself with most peers
 	dialect   func(connections int) (Dialect, error)
+	secret    string // with which tokens of the program under test are signed
 
 	children []*child
 	clients  []*client

@@ -29,8 +29,8 @@ func startTickcast(flags ...string) func(context.Context, *stage) error {
 }
 
 func (s *stage) startTickcast(ctx context.Context, flags []string) error {
-	secret := rand.Text() + rand.Text()
-	env := []string{"TICKCAST_JWT_SECRET=" + secret, "TICKCAST_OPERATOR_KEY=" + rand.Text() + rand.Text()}
+	s.secret = rand.Text() + rand.Text()
+	env := []string{"TICKCAST_JWT_SECRET=" + s.secret, "TICKCAST_OPERATOR_KEY=" + rand.Text() + rand.Text()}
 	for _, r := range bus.Roles() {
 		env = append(env, bus.PasswordVariable(r)+"=p"+rand.Text()) // read by nats-server as configuration: a word, never a number
 	}
@@ -52,15 +52,15 @@ func (s *stage) startTickcast(ctx context.Context, flags []string) error {
 		return err
 	}
 	s.publisher = owner
-	return s.startGateway(ctx, env, secret, append([]string{"--nats-url", nats, "--redis-url", redis}, flags...))
+	return s.startGateway(ctx, env, append([]string{"--nats-url", nats, "--redis-url", redis}, flags...))
 }
 
-func (s *stage) startGateway(ctx context.Context, env []string, secret string, flags []string) error {
+func (s *stage) startGateway(ctx context.Context, env, flags []string) error {
 	internal, err := s.runTickcast(ctx, env, append([]string{"gateway", "--guests", "off"}, flags...)...)
 	if err != nil {
 		return err
 	}
-	s.dialect = func(n int) (Dialect, error) { return tickcastDialect(n, serve.Room, secret) }
+	s.dialect = func(n int) (Dialect, error) { return tickcastDialect(n, serve.Room, s.secret) }
 	if err := s.awaitOK(ctx, internal+"/readyz"); err != nil {
 		return err
 	}

@@ -100,6 +100,10 @@ bench-fanout: build bin/peers ## Compare the gateway with a bare loop of send(2)
 bench-peers: build bin/peers ## Compare the gateway with other servers (half an hour; ARGS=--help)
 	bin/peers compare --output $(OUTPUT) $(ARGS)
 
+.PHONY: bench-swarm
+bench-swarm: build bin/peers ## Compare what a frame costs the swarm with a client in C, in under three minutes (Linux, cc)
+	bin/peers swarm-cost $(ARGS)
+
 .PHONY: bench-commands
 bench-commands: build bin/peers ## Measure taps, cash-outs and bets from socket to answer, in under a minute (Linux, cc)
 	bin/peers commands $(ARGS)

@@ -82,6 +82,40 @@ func TestEveryPeerDelivers(t *testing.T) {
 	}
 }
 
+// TestSwarmAndClientReceive has the swarm and the client in C receive for a moment each: both get every update once.
+// Figures of such a run mean nothing.
+func TestSwarmAndClientReceive(t *testing.T) {
+	plan := bench.SwarmPlan{
+		Connections: 20, Repetitions: 2, Load: bench.Load{Rate: 10, Size: 128},
+		Clock: bench.Clock{Warm: 100 * time.Millisecond, Look: 500 * time.Millisecond, Drain: 2 * time.Second},
+	}
+	var out strings.Builder
+	if err := builtKit(t).SwarmCost(t.Context(), plan, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "\nswarm ratio ") || strings.Contains(out.String(), " 0.00 µs") {
+		t.Errorf("a figure is missing:\n%s", out.String())
+	}
+}
+
+func TestSwarmCostRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"--connections", "1"},
+		{"--connections", "20000"},
+		{"--repetitions", "0"},
+		{"--load", "10"},
+		{"--look", "1ms"},
+		{"--tickcast", "nowhere"},
+	} {
+		c := newCommand()
+		c.SetArgs(append([]string{"swarm-cost"}, args...))
+		c.SetOut(io.Discard)
+		if err := c.Execute(); err == nil {
+			t.Errorf("no error for %v", args)
+		}
+	}
+}
+
 func TestCommandsRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"--players", "0"},

@@ -70,8 +70,8 @@ func (k Kit) SwarmCost(ctx context.Context, plan SwarmPlan, out io.Writer) error
 	seen := map[string][]Received{}
 	fault, late := false, false
 	for range plan.Repetitions {
-		for _, make := range order {
-			r := make()
+		for _, next := range order {
+			r := next()
 			got, err := s.sample(ctx, r)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name(), err)

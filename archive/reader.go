@@ -15,9 +15,9 @@ import (
 // the streams. It is used by one goroutine. Its connection needs the permissions of
 // bus.RoleAuditor.
 type Reader struct {
-	streams streams
-	stores  []Store
-	opened  opened
+	logs   Logs
+	stores []Store
+	opened opened
 }
 
 // opened is the segment that was read last, as records are asked for in pieces.
@@ -33,13 +33,18 @@ func NewReader(nc *nats.Conn, stores ...Store) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the logs: %w", err)
 	}
-	return &Reader{streams: streams{nc, js}, stores: stores}, nil
+	return NewReaderOf(streams{nc, js}, stores...), nil
+}
+
+// NewReaderOf reads other logs than those of NATS.
+func NewReaderOf(logs Logs, stores ...Store) *Reader {
+	return &Reader{logs: logs, stores: stores}
 }
 
 // Last is the sequence of the newest record of a partition, 0 for none.
 func (r *Reader) Last(ctx context.Context, p int) (uint64, error) {
-	state, err := r.streams.state(ctx, wire.PartitionStream(p))
-	return state.LastSeq, err
+	_, last, err := r.logs.Ends(ctx, p)
+	return last, err
 }
 
 // Read hands the records from and to, inclusive, to take, in order and without a gap.
@@ -50,8 +55,8 @@ func (r *Reader) Read(ctx context.Context, p int, from, to uint64, take func(Rec
 		if err != nil {
 			return err
 		}
-		from, err = r.streams.read(ctx, p, next, to, take)
-		if err != nil && !errors.Is(err, errTrimmed) { // which it was meanwhile
+		from, err = r.logs.Read(ctx, p, next, to, take)
+		if err != nil && !errors.Is(err, ErrTrimmed) { // which it was meanwhile
 			return err
 		}
 	}
@@ -62,12 +67,12 @@ func (r *Reader) Read(ctx context.Context, p int, from, to uint64, take func(Rec
 // have any more to take. It returns the first that it did not hand over, which the stream
 // had at that moment.
 func (r *Reader) ReadTrimmed(ctx context.Context, p int, from, to uint64, take func(Record) error) (uint64, error) {
-	state, err := r.streams.state(ctx, wire.PartitionStream(p))
-	if err != nil || from > to || from >= state.FirstSeq {
+	first, _, err := r.logs.Ends(ctx, p)
+	if err != nil || from > to || from >= first {
 		return from, err
 	}
 	var c chain
-	for from <= to && from < state.FirstSeq {
+	for from <= to && from < first {
 		if from < r.opened.segment.From || from > r.opened.segment.To || p != r.opened.segment.Partition {
 			if c == nil {
 				if c, err = r.chain(ctx, p); err != nil {
@@ -79,14 +84,14 @@ func (r *Reader) ReadTrimmed(ctx context.Context, p int, from, to uint64, take f
 			}
 		}
 		records := r.opened.records[from-r.opened.segment.From:]
-		for _, rec := range records[:min(uint64(len(records)), to-from+1, state.FirstSeq-from)] {
+		for _, rec := range records[:min(uint64(len(records)), to-from+1, first-from)] {
 			if err := take(rec); err != nil {
 				return from, err
 			}
 			from++
 		}
 	}
-	if from == state.FirstSeq {
+	if from == first {
 		return from, r.continues(ctx, p, from)
 	}
 	return from, nil
@@ -100,13 +105,13 @@ func (r *Reader) continues(ctx context.Context, p int, first uint64) error {
 		return nil
 	}
 	archived := &r.opened.records[i]
-	_, err := r.streams.read(ctx, p, first, first, func(rec Record) error {
+	_, err := r.logs.Read(ctx, p, first, first, func(rec Record) error {
 		if (Head{}).next(&rec) != (Head{}).next(archived) {
 			return fmt.Errorf("%s does not continue the archive: its record %d is another one than in %v", rec.Stream, first, r.opened.segment)
 		}
 		return nil
 	})
-	if errors.Is(err, errTrimmed) {
+	if errors.Is(err, ErrTrimmed) {
 		return nil // meanwhile
 	}
 	return err

@@ -28,13 +28,31 @@ const (
 	readPatience = 30 * time.Second
 )
 
-// errTrimmed is for records that the stream does not have any more.
-var errTrimmed = errors.New("they were trimmed")
+// ErrTrimmed is for records that a log does not have any more.
+var ErrTrimmed = errors.New("they were trimmed")
 
-// streams reads the logs' streams, record by record as they stand there.
+// Logs are the logs of a deployment, record by record as they stand there. The methods
+// return when they know; an implementation is used by one goroutine.
+type Logs interface {
+	// Ends are the first and the last sequence of a partition's log. The first is one more
+	// than the last when there is no record.
+	Ends(ctx context.Context, p int) (first, last uint64, err error)
+	// Read hands the records from and to, inclusive, to take. It returns the first that it
+	// did not hand over, with the error of take, with ErrTrimmed when the log begins behind
+	// that, or with why it cannot be read.
+	Read(ctx context.Context, p int, from, to uint64, take func(Record) error) (uint64, error)
+}
+
+// streams are the Logs in JetStream.
 type streams struct {
 	nc *nats.Conn
 	js jetstream.JetStream
+}
+
+// Ends implements Logs.
+func (s streams) Ends(ctx context.Context, p int) (first, last uint64, err error) {
+	state, err := s.state(ctx, wire.PartitionStream(p))
+	return state.FirstSeq, state.LastSeq, err
 }
 
 func (s streams) state(ctx context.Context, name string) (jetstream.StreamState, error) {
@@ -47,19 +65,18 @@ func (s streams) state(ctx context.Context, name string) (jetstream.StreamState,
 	return stream.CachedInfo().State, nil
 }
 
-// missing is errTrimmed when the stream begins behind a record that was not handed out.
+// missing is ErrTrimmed when the stream begins behind a record that was not handed out.
 // Otherwise it was lost on the way, and is asked for again.
 func (s streams) missing(ctx context.Context, name string, seq uint64) error {
 	state, err := s.state(ctx, name)
 	if err == nil && state.FirstSeq > seq {
-		return fmt.Errorf("read records %d to %d of %s: %w", seq, state.FirstSeq-1, name, errTrimmed)
+		return fmt.Errorf("read records %d to %d of %s: %w", seq, state.FirstSeq-1, name, ErrTrimmed)
 	}
 	return err
 }
 
-// read hands the records from and to, inclusive, to take. It returns the first that it did
-// not hand over, with errTrimmed when the stream begins behind that.
-func (s streams) read(ctx context.Context, p int, from, to uint64, take func(Record) error) (uint64, error) {
+// Read implements Logs.
+func (s streams) Read(ctx context.Context, p int, from, to uint64, take func(Record) error) (uint64, error) {
 	name := wire.PartitionStream(p)
 	progress := time.Now()
 	for from <= to {

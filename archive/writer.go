@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"tickcast/wire"
 )
 
 // Writer extends the archive of one partition. It is used by one goroutine. Its connection
@@ -54,19 +52,31 @@ func (w *Writer) Extend(ctx context.Context, upTo uint64, segments int) (Extende
 	return e, nil
 }
 
-// lookUp finds the end of the archive, which the stream must continue.
+// lookUp finds the end of the archive, which the stream must continue. Whoever stored the
+// newest segment may not have read it back, or in vain.
 func (w *Writer) lookUp(ctx context.Context) error {
 	list, err := w.store.List(ctx)
 	if err != nil {
 		return err
 	}
-	state, err := w.reader.streams.state(ctx, wire.PartitionStream(w.partition))
+	first, _, err := w.reader.logs.Ends(ctx, w.partition)
 	if err != nil {
 		return err
 	}
-	tail := arrange(list, w.partition).last(w.partition)
-	if state.FirstSeq > tail.To+1 {
-		return fmt.Errorf("archive partition %d: records %d to %d are neither in the log nor in the archive; put the newest segments back", w.partition, tail.To+1, state.FirstSeq-1)
+	c := arrange(list, w.partition)
+	tail := c.last(w.partition)
+	// One whose predecessor was moved away has been continued before.
+	if s, before, err := c.find(w.partition, tail.To); err == nil {
+		back, err := w.store.Get(ctx, s)
+		if err != nil {
+			return fmt.Errorf("read the newest segment: %w", err)
+		}
+		if _, err := s.open(back, before); err != nil {
+			tail = c[:len(c)-1].last(w.partition)
+		}
+	}
+	if first > tail.To+1 {
+		return fmt.Errorf("archive partition %d: records %d to %d are neither in the log nor in the archive; put the newest segments back", w.partition, tail.To+1, first-1)
 	}
 	w.tail = &tail
 	return nil
@@ -78,7 +88,7 @@ var errWhole = errors.New("the segment is whole")
 func (w *Writer) append(ctx context.Context) (size int64, err error) {
 	d := follow(*w.tail)
 	from := d.segment.From
-	_, err = w.reader.streams.read(ctx, w.partition, from, from+w.Records-1, func(r Record) error {
+	_, err = w.reader.logs.Read(ctx, w.partition, from, from+w.Records-1, func(r Record) error {
 		if d.add(&r); len(d.lines) >= segmentBytes {
 			return errWhole
 		}

@@ -73,7 +73,7 @@ type Host struct {
 	log       *slog.Logger
 	metrics   *metrics
 	keeper    *keeper
-	trimmer   *trimmer // nil when nothing is trimmed
+	trimmer   *Trimmer // nil when nothing is trimmed
 	directory *directory
 	members   *members
 	orders    atomic.Pointer[[][]string] // candidates of each partition, best first

@@ -39,7 +39,7 @@ type loop struct {
 func newLoop(h *Host, id int) *loop {
 	var trim *TrimConfig
 	if h.trimmer != nil {
-		trim = h.trimmer.config(id, h.cfg.Keep)
+		trim = h.trimmer.Config(id, h.cfg.Keep)
 	}
 	return &loop{host: h, voice: newNATSVoice(h.cfg.Conn, id, h.cfg.Node, h.directory), Replica: NewReplica(ReplicaConfig{
 		Partition: PartitionConfig{ID: id, Kinds: h.cfg.Kinds, Cashier: h.cfg.Cashier},
@@ -47,7 +47,7 @@ func newLoop(h *Host, id int) *loop {
 		Rank:   func(dead string) int { return h.rank(id, dead) },
 		Better: func() []string { return h.better(id) },
 		Now:    time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Log: h.log, Trim: trim, keeper: h.keeper, metrics: h.metrics, checkpointRecords: h.cfg.checkpointRecords,
+		Log: h.log, Trim: trim, keeper: h.keeper, metrics: h.metrics, CheckpointRecords: h.cfg.checkpointRecords,
 	})}
 }
 

@@ -45,6 +45,8 @@ type ReplicaConfig struct {
 	Hot       SnapshotStore   // where snapshots are; nil for none
 	Cold      []SnapshotStore // where checkpoints are, in turn; trimming needs two
 	Trim      *TrimConfig     // nil keeps the whole log
+	// CheckpointRecords is after how many records a checkpoint is due; 0 means 500,000.
+	CheckpointRecords uint64
 	// Alone tells that no other room server can exist (embedded): the partition is
 	// claimed at once, and nobody is asked first.
 	Alone bool
@@ -59,8 +61,6 @@ type ReplicaConfig struct {
 
 	keeper  *keeper  // of the Host; nil makes one of Hot and Cold
 	metrics *metrics // of the Host; nil keeps none
-	// checkpointRecords is after how many records a checkpoint is due; 0 means the constant.
-	checkpointRecords uint64
 }
 
 // Replica folds one partition's log and speaks for it while its claim is the
@@ -455,7 +455,7 @@ func (r *Replica) Sweep() {
 // save takes a snapshot when one is due.
 func (r *Replica) save(now time.Time) {
 	seq, s := r.part.Last().Seq, &r.saved
-	cold := seq >= s.checkpointSeq+cmp.Or(r.cfg.checkpointRecords, checkpointRecords) || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= checkpointEvery
+	cold := seq >= s.checkpointSeq+cmp.Or(r.cfg.CheckpointRecords, checkpointRecords) || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= checkpointEvery
 	hot := seq >= s.snapshotSeq+snapshotRecords && seq >= s.snapshotSeq+r.part.weight() || seq > s.snapshotSeq && now.Sub(s.snapshotAt) >= snapshotEvery
 	if hot || cold {
 		r.snapshot(now, cold)

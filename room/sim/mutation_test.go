@@ -19,6 +19,11 @@ const (
 	givesUp      = "nobody sends a command again"
 	forgetsKeys  = "a repeated command is a new one"
 	tellsSeeds   = "an owner tells a seed before the crash"
+
+	purgesClaim      = "a trimmer purges the newest claim"
+	purgesUnarchived = "a trimmer purges what is not in the archive"
+	losesSegments    = "the archive loses segments that were read back"
+	losesCheckpoints = "both checkpoints are lost when the log is purged"
 )
 
 // altered is a record as a server that is broken sees it.

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"time"
 
+	"tickcast/archive"
 	"tickcast/audit/judge"
 	"tickcast/internal/linear"
 	"tickcast/wire"
@@ -130,18 +132,16 @@ func (w *world) checkHistory() {
 func (w *world) judge() {
 	accounts := judge.NewAccounts(grant)
 	log := judge.New(judge.Config{Partition: partition, Accounts: accounts, Settled: func(*judge.Round) error { return nil }})
-	for _, rec := range w.log.records {
-		subject := fmt.Sprintf("%s.%d", rec.Kind, partition)
-		switch rec.Kind {
-		case wire.KindCommand:
-			subject = wire.CommandSubject(partition, rec.Room)
-		case wire.KindAction:
-			subject = wire.ActionSubject(partition, rec.Room)
+	read := archive.NewReaderOf(trimmedLog{w, &link{w: w}}, w.archive)
+	err := read.Read(context.Background(), partition, 1, w.log.last(), func(rec archive.Record) error {
+		if want := archived(w.log.records[rec.Seq-1]); rec.Time != want.Time || rec.Subject != want.Subject || string(rec.Data) != string(want.Data) {
+			return fmt.Errorf("record %d of archive and log is not what was stored", rec.Seq)
 		}
-		if err := log.Feed(judge.Record{Seq: rec.Seq, Time: rec.Time, Subject: subject, Data: rec.Data}); err != nil {
-			w.fail("the auditor: %v", err)
-			return
-		}
+		return log.Feed(judge.Record{Seq: rec.Seq, Time: rec.Time, Subject: rec.Subject, Data: rec.Data})
+	})
+	if err != nil {
+		w.fail("the auditor: %v", err)
+		return
 	}
 	if err := log.Close(); err != nil {
 		w.fail("the auditor: %v", err)

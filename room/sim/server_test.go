@@ -78,9 +78,11 @@ type server struct {
 	rules *rules
 
 	replica *room.Replica // nil while it is dead
-	life    int           // how often it was started
-	stopped int64         // it is paused until then
-	waiting []func()      // what happens to it when it goes on
+	trimmer *room.Trimmer // of its process, nil when nothing is trimmed
+	besides map[string]*steps
+	life    int      // how often it was started
+	stopped int64    // it is paused until then
+	waiting []func() // what happens to it when it goes on
 	died    int64
 	wakeAt  int64 // of the wake that is asked for; 0 for none
 	feedAt  int64 // when the newest record of the feed arrives
@@ -105,9 +107,11 @@ func newServer(w *world, i int) *server {
 func (s *server) start() {
 	s.life++
 	s.link.down, s.leaving, s.listens, s.stopped, s.waiting, s.wakeAt = false, false, 0, 0, nil, 0
+	s.besides, s.trimmer = map[string]*steps{}, nil
 	s.replica = room.NewReplica(room.ReplicaConfig{
 		Partition: room.PartitionConfig{ID: partition, Kinds: s.rules.kinds, Cashier: cashier.Kind{}, Inline: true},
-		Node:      s.name, Version: "sim", Hot: s.w.redis, Cold: []room.SnapshotStore{s.w.buckets[0], s.w.buckets[1]}, Rank: s.rank, Better: s.better,
+		Node:      s.name, Version: "sim", Hot: redis{s.w.redis}, Cold: []room.SnapshotStore{s.w.buckets[0], s.w.buckets[1]}, Rank: s.rank, Better: s.better,
+		Trim: s.w.cfg.trimming.config(s), CheckpointRecords: s.w.cfg.trimming.checkpoints,
 		Now:  func() time.Time { return time.Unix(0, s.w.now) },
 		Rand: rand.New(rand.NewPCG(s.w.rnd.Uint64(), s.w.rnd.Uint64())),
 	})
@@ -128,6 +132,7 @@ func (s *server) start() {
 // kill ends the process without a last word.
 func (s *server) kill() {
 	s.life++
+	s.abandon()
 	s.replica, s.link.down, s.listens, s.died, s.answers = nil, true, 0, s.w.now, nil
 }
 
@@ -148,6 +153,7 @@ func (s *server) leave() {
 func (s *server) left() {
 	s.replica.Leave()
 	s.flushAnswers()
+	s.abandon()
 	s.replica.Flush(context.Background())
 	s.kill()
 	s.died = 0 // it has said so
@@ -218,7 +224,13 @@ func (s *server) sweepLater() {
 		if s.life != life {
 			return
 		}
-		s.do(life, func() { s.replica.Sweep(); s.replica.Flush(context.Background()) })
+		s.do(life, func() {
+			s.replica.Sweep()
+			s.beside("save", s.replica.Flush)
+			if s.trimmer != nil {
+				s.beside("trim", s.trimmer.Flush)
+			}
+		})
 		s.sweepLater()
 	})
 }

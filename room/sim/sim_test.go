@@ -81,10 +81,10 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 
 // TestEveryCheckCanFail breaks one rule at a time; a few seeds must show it.
 func TestEveryCheckCanFail(t *testing.T) {
-	for _, rule := range []string{noFence, skipsRecords, ownClock, booksTwice, noTombstones, booksOnce, ignoresGaps, givesUp, forgetsKeys, tellsSeeds} {
+	for _, rule := range []string{noFence, skipsRecords, ownClock, booksTwice, noTombstones, booksOnce, ignoresGaps, givesUp, forgetsKeys, tellsSeeds, purgesClaim, purgesUnarchived, losesSegments, losesCheckpoints} {
 		t.Run(rule, func(t *testing.T) {
 			for seed := uint64(1); seed <= 50; seed++ {
-				w := play(seed, func(c *config) { c.broken, c.hostile, c.loss = rule, true, 0.01 })
+				w := play(seed, func(c *config) { c.broken, c.hostile, c.loss, c.trimming.on = rule, true, 0.01, true })
 				if w.broken != nil {
 					t.Logf("seed %d: %v", seed, w.broken)
 					return

@@ -3,26 +3,41 @@ package sim
 import (
 	"context"
 	"slices"
+
+	"tickcast/room"
 )
 
-// store is Redis or the checkpoint bucket: it keeps the newest snapshot, loses it, or
-// damages it.
+// store is Redis, or one of the two places for checkpoints: it keeps a snapshot, loses it,
+// or damages it.
 type store struct {
 	w      *world
+	cold   bool // a place for checkpoints, which keeps what came last; Redis the newest
 	kept   []byte
 	older  []byte // the one before
 	seq    uint64
+	sound  bool   // it is what was put there last
 	damage string // what becomes of the next: lost, cut, flipped, old; "" for nothing
 }
 
 // PutSnapshot implements room.SnapshotStore.
-func (s *store) PutSnapshot(_ context.Context, _ int, seq uint64, snapshot []byte) error {
-	if seq < s.seq {
+func (s *store) PutSnapshot(ctx context.Context, _ int, seq uint64, snapshot []byte) error {
+	return s.w.call(ctx, func() error {
+		if !s.cold && seq < s.seq {
+			return nil
+		}
+		s.w.note("snapshot", snapshot)
+		s.w.truth.unsaid("a snapshot", snapshot)
+		s.seq, s.older, s.kept, s.sound = seq, s.kept, slices.Clone(snapshot), true
+		if s.damage != "" && (!s.cold || s.w.spareBeside(s)) {
+			s.spoil()
+		}
+		s.damage = ""
 		return nil
-	}
-	s.w.note("snapshot", snapshot)
-	s.w.truth.unsaid("a snapshot", snapshot)
-	s.seq, s.older, s.kept = seq, s.kept, slices.Clone(snapshot)
+	})
+}
+
+func (s *store) spoil() {
+	s.sound = false
 	switch s.damage {
 	case "lost":
 		s.kept, s.seq = nil, 0
@@ -33,19 +48,44 @@ func (s *store) PutSnapshot(_ context.Context, _ int, seq uint64, snapshot []byt
 	case "flipped":
 		s.kept[len(s.kept)/3] ^= 4
 	}
-	s.damage = ""
-	return nil
+}
+
+// spareBeside reports whether a start is still possible without one of the places for
+// checkpoints, and nobody is at work who found it sound: two failures at once may be one
+// too many.
+func (w *world) spareBeside(s *store) bool {
+	saving := 0
+	for _, o := range w.servers {
+		if o.besides["save"] != nil {
+			saving++
+		}
+	}
+	for _, o := range w.buckets {
+		if o != s && (w.log.first == 1 || o.sound && o.seq >= w.log.first) {
+			return saving <= 1
+		}
+	}
+	return false
 }
 
 // GetSnapshot implements room.SnapshotStore.
-func (s *store) GetSnapshot(context.Context, int) ([]byte, error) {
-	return slices.Clone(s.kept), nil
+func (s *store) GetSnapshot(ctx context.Context, _ int) (b []byte, err error) {
+	err = s.w.call(ctx, func() error {
+		b = slices.Clone(s.kept)
+		return nil
+	})
+	return b, err
 }
 
+// redis is the store that can be told to forget a snapshot.
+type redis struct{ *store }
+
 // DeleteSnapshot lets the next snapshot in when this one does not fit.
-func (s *store) DeleteSnapshot(context.Context, int) error {
-	s.flush()
+func (r redis) DeleteSnapshot(context.Context, int) error {
+	r.flush()
 	return nil
 }
 
 func (s *store) flush() { s.kept, s.older, s.seq = nil, nil, 0 }
+
+var _ room.SnapshotStore = (*store)(nil)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"tickcast/room"
@@ -18,7 +19,8 @@ type stream struct {
 	window  int // owner records that may be on their way
 	dedupe  time.Duration
 
-	records   []room.Record
+	records   []room.Record // all there ever were
+	first     uint64        // what is before was trimmed
 	lastClaim uint64
 	offset    int64 // of the leader's clock
 	silent    int64 // nothing is stored before
@@ -34,9 +36,11 @@ type stored struct {
 func newStream(w *world) *stream {
 	return &stream{
 		w: w, created: w.now - int64(time.Hour), window: []int{1, 64}[w.rnd.IntN(2)], dedupe: wire.DedupeWindow, seen: map[string]stored{},
-		keys: map[string]int{},
+		keys: map[string]int{}, first: 1,
 	}
 }
+
+func (s *stream) last() uint64 { return uint64(len(s.records)) }
 
 // message is what is to be stored.
 type message struct {
@@ -94,7 +98,7 @@ func (s *stream) store(m message) ack {
 	if m.kind == wire.KindCommand && s.w.cfg.broken == forgetsKeys {
 		m = s.forget(m)
 	}
-	rec := room.Record{Seq: uint64(len(s.records) + 1), Time: s.w.now + s.offset, Kind: m.kind, Room: m.room, Data: m.data}
+	rec := room.Record{Seq: s.last() + 1, Time: s.w.now + s.offset, Kind: m.kind, Room: m.room, Data: m.data}
 	if m.id != "" {
 		s.seen[m.id] = stored{rec.Seq, s.w.now + int64(s.dedupe)}
 	}
@@ -131,7 +135,7 @@ func (l serverLog) Last() (uint64, error) {
 	if l.w.now < l.silent || l.w.now < l.s.link.log {
 		return 0, errNoAnswer
 	}
-	return uint64(len(l.records)), nil
+	return l.last(), nil
 }
 
 // At implements room.Log.
@@ -139,7 +143,7 @@ func (l serverLog) At(seq uint64) (*room.Record, error) {
 	if l.w.now < l.s.link.log {
 		return nil, errNoAnswer
 	}
-	if seq == 0 || seq > uint64(len(l.records)) {
+	if seq < l.first || seq > l.last() {
 		return nil, nil
 	}
 	rec := l.records[seq-1]
@@ -153,6 +157,9 @@ func (l serverLog) Read(from, to uint64, apply func(room.Record) error) error {
 		return room.ErrClosed
 	}
 	for ; from <= to; from++ {
+		if from < l.first {
+			return fmt.Errorf("%w: it begins with record %d, and %d is wanted", room.ErrTrimmed, l.first, from)
+		}
 		if err := apply(l.s.altered(l.records[from-1])); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ type world struct {
 	truth    *truth
 	redis    *store
 	buckets  [2]*store // of checkpoints
+	archive  *segments
 	servers  []*server
 	gateways []*gateway
 	ledger   *ledger
@@ -37,9 +38,10 @@ type config struct {
 
 	hostile  bool    // a nemesis is at work
 	loss     float64 // of core messages and of what goes to and from the log
-	settings string  // of rooms; "" draws them
-	idle     bool    // players do nothing by themselves
-	broken   string  // the rule that is broken, of those in mutation_test.go
+	trimming trimming
+	settings string // of rooms; "" draws them
+	idle     bool   // players do nothing by themselves
+	broken   string // the rule that is broken, of those in mutation_test.go
 }
 
 // drawConfig draws the shape of a run. Where many rooms share a log, a round takes few
@@ -51,7 +53,7 @@ func drawConfig(rnd *rand.Rand) config {
 	}
 	return config{
 		rooms: rooms, servers: 2 + rnd.IntN(2), gateways: 2, players: 2 + rnd.IntN(4),
-		hostile: rnd.IntN(8) != 0, loss: []float64{0, 0.001, 0.01, 0.05}[rnd.IntN(4)],
+		hostile: rnd.IntN(8) != 0, loss: []float64{0, 0.001, 0.01, 0.05}[rnd.IntN(4)], trimming: drawTrimming(rnd),
 	}
 }
 
@@ -62,7 +64,8 @@ func newWorld(seed uint64, cfg config) *world {
 	w := &world{cfg: cfg, rnd: rand.New(rand.NewPCG(seed, 0x5eed)), now: epoch, begun: epoch, trace: fnvOffset}
 	w.truth = newTruth(w)
 	w.log = newStream(w)
-	w.redis, w.buckets = &store{w: w}, [2]*store{{w: w}, {w: w}}
+	w.redis, w.buckets = &store{w: w}, [2]*store{{w: w, cold: true}, {w: w, cold: true}}
+	w.archive = newSegments(w)
 	w.ledger = newLedger(w)
 	for i := range cfg.servers {
 		w.servers = append(w.servers, newServer(w, i))

@@ -60,7 +60,7 @@ func (n *nemesis) strike() {
 		{"Redis flushed", func() { w.redis.flush() }},
 		{"snapshot damaged", func() { w.redis.damage = []string{"lost", "cut", "flipped", "old"}[w.rnd.IntN(4)] }},
 		{"checkpoint damaged", func() { w.buckets[w.rnd.IntN(2)].damage = []string{"lost", "cut", "flipped", "old"}[w.rnd.IntN(4)] }},
-		{"archive fails", func() { w.archive.damage = []string{"refused", "unanswered", "lost", "cut"}[w.rnd.IntN(4)] }},
+		{"archive fails", func() { w.archive.damage = damages[w.rnd.IntN(len(damages))] }},
 		{"operator", n.operate},
 	}
 	strike := strikes[w.rnd.IntN(len(strikes))]

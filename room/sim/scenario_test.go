@@ -49,6 +49,7 @@ func TestScenarios(t *testing.T) {
 		{"two tabs bet the whole balance", wholeBalanceTwice},
 		{"the answer lost and asked for again", answerLost},
 		{"a command sent again after the server's duplicate window", afterTheWindow},
+		{"the log is trimmed, though owners die and the archive fails meanwhile", logIsTrimmed},
 	} {
 		t.Run(s.sentence, func(t *testing.T) {
 			for seed := range uint64(*timesFlag) {
@@ -63,6 +64,7 @@ func TestScenarios(t *testing.T) {
 func playScene(seed uint64, sentence string, play func(*scene)) *world {
 	w := newWorld(seed^sum([]byte(sentence)), config{
 		rooms: 1, servers: 3, gateways: 2, players: 4, idle: true, loss: []float64{0, 0.002, 0.01}[seed%3],
+		trimming: trimming{on: true, checkpoints: 60, keep: 50, segment: 40},
 		settings: `{"betting_ms":500,"lock_ms":200,"crashed_ms":150,"tick_ms":100,"cap":140}`,
 	})
 	sc := &scene{world: w}

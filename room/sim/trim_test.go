@@ -128,7 +128,6 @@ func (l trimmedLog) Purge(ctx context.Context, _ int, below uint64) error {
 			below = log.last() + 1
 		}
 		log.first = max(log.first, min(below, log.last()+1))
-		l.w.archive.purges++
 		l.w.note("purge", encode(log.first))
 		l.w.checkTrimmed()
 		return nil
@@ -171,14 +170,38 @@ func (w *world) startCold() {
 	}
 }
 
+func logIsTrimmed(sc *scene) {
+	grow := func(n uint64) {
+		to := sc.log.last() + n
+		sc.until("the log grows", 10*time.Minute, func() bool { return sc.log.last() >= to })
+	}
+	for range 4 {
+		grow(150)
+		sc.archive.damage = damages[sc.rnd.IntN(len(damages))]
+		sc.killOwner()
+	}
+	sc.archive.damage = ""
+	grow(600)
+	// Two checkpoints, a step and a segment, what stays in any case, and what comes while an owner
+	// waits with its next claim.
+	most := 2*sc.cfg.trimming.checkpoints + 2*sc.cfg.trimming.segment + sc.cfg.trimming.keep + 300
+	if n := sc.log.last() + 1 - sc.log.first; sc.broken == nil && n > most {
+		sc.fail("the log has %d records, and %d are the most", n, most)
+	}
+	if sc.broken == nil {
+		sc.startCold()
+	}
+}
+
 // segments is the archive's model.
 type segments struct {
 	w      *world
 	names  []archive.Segment
 	held   map[string][]byte
-	damage string // what becomes of the next: refused, unanswered, lost, cut; "" for nothing
-	purges int
+	damage string // what becomes of the next, one of damages; "" for nothing
 }
+
+var damages = []string{"refused", "unanswered", "lost", "cut"}
 
 func newSegments(w *world) *segments { return &segments{w: w, held: map[string][]byte{}} }
 

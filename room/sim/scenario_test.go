@@ -285,14 +285,15 @@ func betweenStakeAndBet(sc *scene) {
 func insideAVoid(sc *scene) {
 	sc.await(sc.flight())
 	sc.awaitPhase("flying")
+	round := sc.room.round
 	sc.operator.act(lobby, wire.ActionVoid, nil)
-	sc.until("a refund is queued", time.Minute, func() bool {
+	sc.until("a refund is queued, or the void came late", time.Minute, func() bool {
 		for _, j := range sc.ledger.queue {
 			if j.booking.Kind == wire.BookCancel {
 				return true
 			}
 		}
-		return false
+		return sc.room.round > round
 	})
 	sc.killOwner()
 }

@@ -2,23 +2,20 @@ package app_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"tickcast/internal/testkit"
+	"tickcast/internal/testsvc"
 )
 
-// lostTail is a deployment whose log is given its state of a while ago, as a power cut
-// does, with a room that takes bets for a minute.
-type lostTail struct {
-	*deployment
-	store, before string // the log's directory, and its copy
-}
+// lostTail is a deployment that loses the tail of its log, with a room that takes bets for
+// a minute.
+type lostTail struct{ *deployment }
 
-func (d *deployment) beforeALoss(store string) *lostTail {
+func (d *deployment) beforeALoss() *lostTail {
 	d.t.Helper()
 	d.run(d.withSecrets("rooms", "create", "slow", "--set", "betting_ms=60000", "--api", d.gateways[0].internal)...)
 	for _, g := range d.gateways {
@@ -27,7 +24,7 @@ func (d *deployment) beforeALoss(store string) *lostTail {
 			return code == 200
 		})
 	}
-	return &lostTail{deployment: d, store: store, before: filepath.Join(d.t.TempDir(), "before")}
+	return &lostTail{d}
 }
 
 // withSecrets adds where a box keeps its secrets.
@@ -36,24 +33,6 @@ func (d *deployment) withSecrets(args ...string) []string {
 		args = append(args, "--data", filepath.Dir(d.database))
 	}
 	return args
-}
-
-// keep copies the log, which must not be running, and lose makes it what it was then.
-func (l *lostTail) keep() { copyTree(l.t, l.before, l.store) }
-
-func (l *lostTail) lose() {
-	l.t.Helper()
-	if err := os.RemoveAll(l.store); err != nil {
-		l.t.Fatal(err)
-	}
-	copyTree(l.t, l.store, l.before)
-}
-
-func copyTree(t testing.TB, to, from string) {
-	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // guest is somebody in the room.
@@ -117,47 +96,33 @@ func (l *lostTail) wantWhole() {
 	l.wantNoDifference()
 }
 
-// TestALostTailOfTheLog kills a box and lets it start with the log of a while ago: only
-// the ledger knows of a bet since. The round is void, the stake comes back, and the game
-// goes on.
+// TestALostTailOfTheLog cuts the power of a box: only the ledger knows of a bet. The round
+// is void, the stake comes back, and the game goes on.
 func TestALostTailOfTheLog(t *testing.T) {
 	t.Parallel()
-	d := startBox(t)
-	l := d.beforeALoss(filepath.Join(filepath.Dir(d.database), "nats"))
+	l := startBox(t).beforeALoss()
 	box := l.gateways[0]
+	guest, before := l.guest(box), time.Now()
+	l.bet("a bet is accepted", guest)
 	box.kill()
-	l.keep()
-	box.startReady()
-	l.bet("a bet is accepted", l.guest(box))
-	box.kill()
-	l.lose()
+	testsvc.CutPower(t, filepath.Join(filepath.Dir(l.database), "nats"), before)
 	box.startReady()
 	l.wantNoticed()
 	l.bet("players play on", l.guest(box))
 	l.wantWhole()
 }
 
-// TestALostTailUnderLivingServers does the same to a NATS server under room servers that
+// TestALostTailUnderLivingServers cuts the power of a NATS server under room servers that
 // have folded what is lost, a ledger, and clients who stay connected.
 func TestALostTailUnderLivingServers(t *testing.T) {
 	t.Parallel()
-	d := startDeployment(t)
-	nats := d.nats[0]
-	l := d.beforeALoss(filepath.Join(nats.Dir(), "store"))
+	l := startDeployment(t).beforeALoss()
 	guests := []*listener{l.guest(l.gateways[0]), l.guest(l.gateways[1])}
-	if err := nats.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	l.keep()
-	if err := nats.Start(); err != nil {
-		t.Fatal(err)
-	}
+	before := time.Now()
 	l.bet("a bet is accepted", guests[0])
-	nats.Kill()
-	l.lose()
-	if err := nats.Start(); err != nil {
-		t.Fatal(err)
-	}
+	l.nats[0].Kill()
+	testsvc.CutPower(t, filepath.Join(l.nats[0].Dir(), "store"), before)
+	l.mustStart(l.nats[0])
 	l.wantNoticed()
 	for _, guest := range guests {
 		testkit.Eventually(t, "clients that stayed get a snapshot", deadline, func() bool { return guest.joins() >= 2 })

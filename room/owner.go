@@ -29,8 +29,10 @@ func (r *Replica) Claimed(seq uint64, err error) {
 	case err != nil:
 		r.metrics.claims.WithLabelValues("refused").Inc()
 		r.log.Debug("claim refused", "err", err)
-		if errors.Is(err, ErrFenced) && r.halted == nil && !r.speaking {
-			r.outlived()
+		if errors.Is(err, ErrFenced) && !r.speaking {
+			// The log may have lost the claim that this one would replace: then none against
+			// it is ever taken, and nobody appends what would show it.
+			r.lookUp()
 		}
 		return
 	case r.halted != nil || seq <= r.part.Last().Seq: // folded, and taken for ours then

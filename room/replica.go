@@ -238,9 +238,12 @@ func (r *Replica) Record(rec Record) {
 		}
 		return
 	}
-	if rec.Seq > last+1 {
+	switch {
+	case rec.Seq > last+1:
 		r.metrics.fills.Inc()
 		r.catchUp(rec.Seq - 1)
+	case r.cfg.Now().Sub(r.lastRecord) > feedSilence && r.replaced(): // meanwhile
+		return
 	}
 	if rec.Seq == r.part.Last().Seq+1 {
 		r.fold(rec)
@@ -249,11 +252,8 @@ func (r *Replica) Record(rec Record) {
 
 // catchUp folds the log up to the record to.
 func (r *Replica) catchUp(to uint64) {
-	if last := r.part.Last(); last.Seq > 0 && last.Seq < to && r.halted == nil {
-		if rec, err := r.stream.At(last.Seq); err == nil && rec != nil && rec.place() != last {
-			r.foreign(*rec)
-			return
-		}
+	if r.part.Last().Seq < to && r.replaced() {
+		return
 	}
 	for r.halted == nil && r.part.Last().Seq < to {
 		err := r.stream.Read(r.part.Last().Seq+1, to, func(rec Record) error {
@@ -409,13 +409,17 @@ func (r *Replica) Ask(request []byte) (reply []byte) {
 // that is; when it could not, it is left alone for a moment.
 func (r *Replica) lookUp() bool {
 	now := r.cfg.Now()
-	if r.halted != nil || now.Sub(r.blind) < feedSilence {
+	if r.halted != nil || r.tail.reopen || now.Sub(r.blind) < feedSilence {
 		return false
 	}
 	r.lastLook = now
 	last, err := r.stream.Last()
 	if err != nil {
 		r.blind = r.cfg.Now()
+		return false
+	}
+	if folded := r.part.Last().Seq; last < folded {
+		r.beginAgain(fmt.Sprintf("it ends before record %d, which was folded", folded), last)
 		return false
 	}
 	r.catchUp(last)

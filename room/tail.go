@@ -49,13 +49,18 @@ func (t *tail) waits(now time.Time) bool { return now.Before(t.until) }
 // foreign is called when the log has another record than was folded.
 func (r *Replica) foreign(rec Record) { r.beginAgain("it has another record than was folded", rec.Seq) }
 
-// outlived looks whether a claim was refused because the log ends before what was folded.
-// The claim that it would replace may be gone then, so that none against it is ever taken,
-// and nobody appends what would show it.
-func (r *Replica) outlived() {
-	if last, err := r.stream.Last(); err == nil && last < r.part.Last().Seq && !r.tail.reopen {
-		r.beginAgain("it ends before what was folded", last)
+// replaced looks whether the log has another record than the newest that was folded.
+func (r *Replica) replaced() bool {
+	last := r.part.Last()
+	if last.Seq == 0 || r.halted != nil {
+		return false
 	}
+	rec, err := r.stream.At(last.Seq)
+	if err != nil || rec == nil || rec.place() == last {
+		return false
+	}
+	r.foreign(*rec)
+	return true
 }
 
 // beginAgain is for a fold that is not of this log. What was folded behind the last common

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"log/slog"
 	"time"
 
 	"tickcast/room/game"
@@ -32,6 +33,7 @@ type handover struct {
 	betterAt time.Time // since when a better candidate has been there
 	draining bool
 	declined map[string]bool // under this epoch: who did not take it
+	told     string          // what people were told last of an offer in vain
 
 	moves   int   // by offers, without a minute of calm between two
 	movedAt int64 // stored timestamp of the newest, Unix ns
@@ -57,7 +59,7 @@ func (h *handover) patience(now time.Time) time.Duration {
 // reset is for an owner that begins.
 func (h *handover) reset() {
 	h.asked, h.betterAt = "", time.Time{}
-	h.declined = map[string]bool{}
+	h.declined, h.told = map[string]bool{}, ""
 }
 
 // yield offers the partition to the best candidate when there has been a better one
@@ -103,7 +105,11 @@ func (r *Replica) offer(now time.Time, node string) {
 func (r *Replica) notTaken(why string) {
 	h := &r.handover
 	r.metrics.offers.WithLabelValues(why).Inc()
-	r.log.Info("the partition was not taken", "by", h.asked, "why", why, "epoch", r.claim)
+	level := slog.LevelDebug
+	if told := h.asked + " " + why; told != h.told { // the same again is no news
+		h.told, level = told, slog.LevelInfo
+	}
+	r.log.Log(r.ctx, level, "the partition was not taken", "by", h.asked, "why", why, "epoch", r.claim)
 	h.declined[h.asked] = true
 	h.asked, h.betterAt = "", time.Time{}
 }

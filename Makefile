@@ -33,7 +33,7 @@ run: ## Start everything in one process, with its data in ./data
 
 .PHONY: test
 test: deps test-deploy test-peers ## Run the tests (installs what they need on Debian as root)
-	$(TEST) $(RACE) -shuffle=on -timeout 15m $(ARGS) $(PACKAGES)
+	$(TEST) $(RACE) -shuffle=on -timeout 30m $(ARGS) $(PACKAGES)
 
 .PHONY: test-deploy
 test-deploy: ## Check the compose file, the image and the configurations in deploy/

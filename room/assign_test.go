@@ -40,7 +40,7 @@ func TestAssignIsEvenAndAgreed(t *testing.T) {
 }
 
 func TestRankCountsWhoCanTakeOver(t *testing.T) {
-	m, now := newMembers("c"), time.Now()
+	m, now := newMembers("c", firstVersions()), time.Now()
 	say := func(info wire.NodeInfo) { m.heard(game.Encode(info), now) }
 	say(wire.NodeInfo{ID: "a", Partitions: []wire.PartitionInfo{{Partition: 0}, {Partition: 1, Halted: "why"}}})
 	say(wire.NodeInfo{ID: "b"})

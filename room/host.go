@@ -105,7 +105,8 @@ func NewHost(cfg HostConfig) (*Host, error) {
 			return nil, fmt.Errorf("room host: %w", err)
 		}
 	}
-	h.members = newMembers(cfg.Node)
+	fold := PartitionConfig{Kinds: cfg.Kinds, Cashier: cfg.Cashier}
+	h.members = newMembers(cfg.Node, fold.versions())
 	h.directory = newDirectory(js, cfg.Partitions, h.log)
 	for p := range cfg.Partitions {
 		h.replicas = append(h.replicas, newLoop(h, p))
@@ -242,6 +243,6 @@ func (h *Host) better(partition int) []string {
 func (h *Host) announce(draining bool) {
 	_ = h.cfg.Conn.Publish(wire.NodeSubject("room", h.cfg.Node), game.Encode(wire.NodeInfo{
 		ID: h.cfg.Node, Role: "room", Version: h.cfg.Version, Started: h.started.UnixMilli(), Draining: draining,
-		Address: h.cfg.Address, Partitions: h.Partitions(),
+		Address: h.cfg.Address, Partitions: h.Partitions(), Folds: h.members.folds,
 	}))
 }

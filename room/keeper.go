@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tickcast/room/game"
 	"tickcast/wire"
 )
 
@@ -165,7 +166,7 @@ func (k *keeper) flush(ctx context.Context) {
 // restore returns the partition of the newest snapshot that belongs to the log, or
 // the state before the first record. missing is the last record of a snapshot that the log
 // perhaps had and has not any more; nil for none. An error tells that there may be a newer
-// snapshot, which could not be read.
+// snapshot, which could not be read; game.ErrUnknown, that newer versions are needed to.
 func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing *Place, unread error) {
 	best = NewPartition(cfg)
 	for i, store := range append([]SnapshotStore{k.hot}, k.cold...) {
@@ -175,6 +176,10 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (bes
 		p, err := k.restoreFrom(ctx, cfg, log, store)
 		switch {
 		case err != nil:
+			if errors.Is(err, game.ErrUnknown) { // others can use it; the replica says that it stopped
+				unread = err
+				continue
+			}
 			if errors.Is(err, errLost) {
 				missing = &p.last
 			}

@@ -45,8 +45,8 @@ func newLoop(h *Host, id int) *loop {
 		Partition: PartitionConfig{ID: id, Kinds: h.cfg.Kinds, Cashier: h.cfg.Cashier},
 		Node:      h.cfg.Node, Version: h.cfg.Version, Alone: h.cfg.Alone,
 		Rank:   func(dead string) int { return h.rank(id, dead) },
-		Better: func() []string { return h.better(id) },
-		Now:    time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Better: func() []string { return h.better(id) }, Versions: h.members.common,
+		Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Log: h.log, Trim: trim, keeper: h.keeper, metrics: h.metrics, CheckpointRecords: h.cfg.checkpointRecords,
 	})}
 }

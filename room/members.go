@@ -10,7 +10,9 @@ import (
 
 // members are the room servers that were heard lately.
 type members struct {
-	self string
+	// Static after newMembers.
+	self  string
+	folds wire.Versions // the newest that this node can fold
 
 	mu       sync.Mutex // guards the rest
 	seen     map[string]member
@@ -21,9 +23,12 @@ type members struct {
 type member struct {
 	at     time.Time
 	halted map[int]bool // partitions whose log it cannot fold
+	folds  wire.Versions
 }
 
-func newMembers(self string) *members { return &members{self: self, seen: map[string]member{}} }
+func newMembers(self string, folds wire.Versions) *members {
+	return &members{self: self, folds: folds, seen: map[string]member{}}
+}
 
 func (m *members) heard(data []byte, now time.Time) {
 	var info wire.NodeInfo
@@ -36,7 +41,10 @@ func (m *members) heard(data []byte, now time.Time) {
 		delete(m.seen, info.ID)
 		return
 	}
-	heard := member{at: now, halted: map[int]bool{}}
+	heard := member{at: now, halted: map[int]bool{}, folds: info.Folds}
+	if heard.folds == nil {
+		heard.folds = firstVersions()
+	}
 	for _, p := range info.Partitions {
 		if p.Halted != "" {
 			heard.halted[p.Partition] = true
@@ -61,6 +69,18 @@ func (m *members) drain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.draining = true
+}
+
+// common are the newest versions that all nodes can fold which are there, also those
+// that halted: they wait for it. It is safe for concurrent use.
+func (m *members) common() wire.Versions {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	common := m.folds
+	for _, heard := range m.seen {
+		common = common.Least(heard.folds)
+	}
+	return common
 }
 
 // nodes lists the nodes that are there, this one included unless it drains.

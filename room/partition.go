@@ -27,20 +27,22 @@ type PartitionConfig struct {
 // It is not safe for concurrent use. The zero value is not usable; use
 // NewPartition or RestorePartition.
 type Partition struct {
-	cfg     PartitionConfig
-	kinds   map[string]game.Kind
-	clock   clock
-	epoch   uint64 // sequence of the newest claim
-	owner   string // node of the newest claim
-	forged  uint64 // sequence of the newest forged record on the claim's subject
-	lost    uint64 // sequence of the newest record that tells that the log lost its tail
-	lostAt  int64  // its stored timestamp, Unix ms
-	last    Place
-	rooms   map[string]*roomState
-	wakes   wakeHeap
-	pending bookings
-	actions actionTable
-	digests digests
+	cfg   PartitionConfig
+	kinds map[string]game.Kind
+	clock clock
+	epoch uint64 // sequence of the newest claim
+	owner string // node of the newest claim
+	// versions are in force: a round that opens is played by them. Not modified.
+	versions wire.Versions
+	forged   uint64 // sequence of the newest forged record on the claim's subject
+	lost     uint64 // sequence of the newest record that tells that the log lost its tail
+	lostAt   int64  // its stored timestamp, Unix ms
+	last     Place
+	rooms    map[string]*roomState
+	wakes    wakeHeap
+	pending  bookings
+	actions  actionTable
+	digests  digests
 
 	byOwner bool         // the last record was the owner's; not part of the state
 	fx      game.Effects // of the input being folded
@@ -60,7 +62,7 @@ func NewPartition(cfg PartitionConfig) *Partition {
 }
 
 func newPartition(cfg PartitionConfig) *Partition {
-	p := &Partition{cfg: cfg, kinds: map[string]game.Kind{}, rooms: map[string]*roomState{}}
+	p := &Partition{cfg: cfg, kinds: map[string]game.Kind{}, rooms: map[string]*roomState{}, versions: firstVersions()}
 	for _, k := range cfg.Kinds {
 		p.kinds[k.Name()] = k
 	}
@@ -94,7 +96,7 @@ func (p *Partition) Rooms() int { return len(p.rooms) - 1 }
 // duties lists what a room owes to the log.
 func (p *Partition) duties(room string) []game.Duty {
 	if r := p.rooms[room]; r != nil {
-		return r.game.Duties()
+		return r.game.Duties(p.versions[r.kind])
 	}
 	return nil
 }
@@ -230,7 +232,7 @@ func (p *Partition) dispatch(at game.At, rec Record, evt wire.OwnerRecord, byOwn
 	case wire.KindCommand:
 		p.command(at, rec)
 	case wire.KindAction:
-		p.action(at, rec)
+		return p.action(at, rec)
 	case wire.KindResult:
 		p.result(at, rec)
 	case wire.KindClaim:
@@ -240,7 +242,7 @@ func (p *Partition) dispatch(at game.At, rec Record, evt wire.OwnerRecord, byOwn
 			return p.ownerRecord(at, evt)
 		}
 	default:
-		return fmt.Errorf("unknown kind %q", rec.Kind)
+		return fmt.Errorf("kind %q: %w", rec.Kind, game.ErrUnknown)
 	}
 	return nil
 }
@@ -263,9 +265,11 @@ func (p *Partition) ownerRecord(at game.At, evt wire.OwnerRecord) error {
 		return nil
 	case wire.OwnerOrphans:
 		return p.orphans(at, evt.Data)
+	case wire.OwnerVersions:
+		return p.putInForce(evt.Data)
 	}
 	if evt.Room == "" {
-		return fmt.Errorf("unknown owner record %q", evt.Kind)
+		return fmt.Errorf("owner record %q: %w", evt.Kind, game.ErrUnknown)
 	}
 	r := p.rooms[evt.Room]
 	if r == nil {

@@ -55,9 +55,11 @@ type ReplicaConfig struct {
 	// nil knows none.
 	Rank   func(dead string) int
 	Better func() []string
-	Now    func() time.Time
-	Rand   *rand.Rand   // spreads what nodes would do in step
-	Log    *slog.Logger // nil discards
+	// Versions are the newest that all candidates can fold; nil stands for this one alone.
+	Versions func() wire.Versions
+	Now      func() time.Time
+	Rand     *rand.Rand   // spreads what nodes would do in step
+	Log      *slog.Logger // nil discards
 
 	keeper  *keeper  // of the Host; nil makes one of Hot and Cold
 	metrics *metrics // of the Host; nil keeps none
@@ -100,7 +102,9 @@ type Replica struct {
 	blind      time.Time // when it was last asked in vain
 	expected   uint64    // a sequence that is known to be in the log
 	refusedAt  time.Time // since when the log takes no owner records, or when that was told; zero while it does
+	revivedAt  time.Time // when it was last tried to go on behind what is unknown
 	handover   handover
+	agreement  agreement
 	tail       tail
 	saved      savePoint
 	trimming   trimming
@@ -126,6 +130,9 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 	}
 	if r.cfg.Better == nil {
 		r.cfg.Better = func() []string { return nil }
+	}
+	if r.cfg.Versions == nil {
+		r.cfg.Versions = r.cfg.Partition.versions
 	}
 	if r.metrics == nil {
 		r.metrics = newMetrics(nil)
@@ -182,7 +189,7 @@ func (r *Replica) Partition() *Partition { return r.part }
 // Owns reports whether this replica speaks for the partition.
 func (r *Replica) Owns() bool { return r.speaking }
 
-// Halted is why the fold stopped for good; nil while it goes on.
+// Halted is why the fold stopped; nil while it goes on.
 func (r *Replica) Halted() error { return r.halted }
 
 // Flush writes the snapshots that wait, which a Host does in the background.
@@ -306,8 +313,8 @@ func (r *Replica) knows(rooms []string) bool {
 	return id == ""
 }
 
-// halt stops the fold for good: this replica cannot go on without writing a
-// different history. Another one may.
+// halt stops the fold: this replica cannot go on without writing a different history.
+// Another one may. That is for good, unless it met what is not known here.
 func (r *Replica) halt(err error) {
 	r.halted = err
 	r.metrics.halted.Inc()
@@ -431,6 +438,7 @@ func (r *Replica) lookUp() bool {
 func (r *Replica) Sweep() {
 	defer r.report()
 	if r.halted != nil {
+		r.revive(r.cfg.Now())
 		return
 	}
 	if r.tail.reopen {
@@ -451,6 +459,7 @@ func (r *Replica) Sweep() {
 	r.askAgain(now)
 	r.speaker.repeat(r.part, now)
 	r.fulfil(slices.Sorted(maps.Keys(r.owing)))
+	r.agree(now)
 	r.save(now)
 	r.trim(now)
 	r.yield(now)
@@ -488,7 +497,7 @@ func (r *Replica) report() {
 	if n := uint64(r.stream.Waiting()); n > info.Lag {
 		info.Lag = n
 	}
-	info.LostAt = r.part.lostAt
+	info.LostAt, info.Versions = r.part.lostAt, r.part.versions
 	if r.halted != nil {
 		info.Halted = r.halted.Error()
 	}

@@ -31,6 +31,7 @@ type savedPartition struct {
 	LostAt    int64               `json:"lost_at,omitempty"`
 	Stated    uint64              `json:"stated"`
 	Digested  uint64              `json:"digested"`
+	Versions  wire.Versions       `json:"versions,omitempty"` // nil for firstVersions
 	Rooms     []savedRoom         `json:"rooms"`
 	Pending   []wire.Booking      `json:"pending"`
 	Actions   []savedActionAnswer `json:"actions"`
@@ -78,6 +79,9 @@ func (p *Partition) freeze() *frozen {
 		Version: snapshotVersion, Partition: p.cfg.ID, Created: p.cfg.Created, Last: p.last, Clock: p.clock,
 		Epoch: p.epoch, Owner: p.owner, Forged: p.forged, Lost: p.lost, LostAt: p.lostAt, Stated: p.digests.stated, Digested: p.digests.seq,
 	}}
+	if !maps.Equal(p.versions, firstVersions()) {
+		f.saved.Versions = p.versions
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.rooms)) {
 		r := p.rooms[id]
 		f.saved.Rooms = append(f.saved.Rooms, savedRoom{
@@ -124,7 +128,8 @@ func (p *Partition) weight() uint64 {
 }
 
 // RestorePartition is the state that Snapshot saved. It refuses a snapshot of
-// another format, partition or stream, and bytes that no Snapshot made.
+// another format, partition or stream, and bytes that no Snapshot made; with
+// game.ErrUnknown one of newer versions than cfg can fold.
 func RestorePartition(cfg PartitionConfig, snapshot []byte) (*Partition, error) {
 	var s savedPartition
 	if err := json.Unmarshal(snapshot, &s); err != nil {
@@ -139,6 +144,12 @@ func RestorePartition(cfg PartitionConfig, snapshot []byte) (*Partition, error) 
 	p := newPartition(cfg)
 	p.clock, p.last, p.epoch, p.owner = s.Clock, s.Last, s.Epoch, s.Owner
 	p.lost, p.lostAt = s.Lost, s.LostAt
+	if s.Versions != nil {
+		if err := cfg.folds(s.Versions); err != nil {
+			return nil, fmt.Errorf("restore partition %d: %w", cfg.ID, err)
+		}
+		p.versions = s.Versions
+	}
 	p.forged, p.digests.stated, p.digests.seq = s.Forged, s.Stated, s.Digested
 	for _, b := range s.Pending {
 		p.pending.add(b)
@@ -165,7 +176,7 @@ func (p *Partition) restoreRoom(s savedRoom) (*roomState, error) {
 		kind = p.cfg.Cashier
 	}
 	if kind == nil {
-		return nil, fmt.Errorf("unknown game %q", s.Kind)
+		return nil, fmt.Errorf("game %q: %w", s.Kind, game.ErrUnknown)
 	}
 	g, err := kind.Restore(s.Game)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"tickcast/room/game"
 )
 
 // renewPause is how long an owner waits before it claims again against its own epoch,
@@ -73,15 +75,22 @@ func (r *Replica) jump(why error) (jumped bool) {
 	case p.last.Seq > r.part.last.Seq:
 		r.log.Warn("goes on from a checkpoint", "seq", r.part.last.Seq, "checkpoint", p.last.Seq, "err", why)
 		r.fallSilent("superseded") // an owner's claim is never trimmed
-		r.part.digests.wait()
-		r.part, r.recent = p, recent{}
-		clear(r.owing)
-		r.metrics.restarts.Inc()
-		return r.knows(r.part.roomIDs())
+		return r.goOnFrom(p)
+	case errors.Is(unread, game.ErrUnknown):
+		r.halt(errors.Join(why, unread))
 	case unread != nil:
 		r.log.Warn("the log was trimmed, and no checkpoint can be read", "seq", r.part.last.Seq, "err", errors.Join(why, unread))
 	default:
 		r.halt(fmt.Errorf("%w, and no snapshot fits", why))
 	}
 	return false
+}
+
+// goOnFrom folds from a snapshot on, unless that needs another secret.
+func (r *Replica) goOnFrom(p *Partition) bool {
+	r.part.digests.wait()
+	r.part, r.recent = p, recent{}
+	clear(r.owing)
+	r.metrics.restarts.Inc()
+	return r.knows(r.part.roomIDs())
 }

@@ -84,6 +84,7 @@ type NodeInfo struct {
 	Capacity    int             `json:"capacity,omitempty"`    // gateway
 	Address     string          `json:"address,omitempty"`     // internal listener, host:port
 	Partitions  []PartitionInfo `json:"partitions,omitempty"`  // room
+	Folds       Versions        `json:"folds,omitempty"`       // room: the newest versions that it can fold, and it can all before
 }
 
 // PartitionInfo is a room server's view of one partition.
@@ -98,6 +99,8 @@ type PartitionInfo struct {
 	Outstanding int    `json:"outstanding"`       // bookings without a result
 	Halted      string `json:"halted,omitempty"`  // why this replica stopped, e.g. a digest mismatch
 	LostAt      int64  `json:"lost_at,omitempty"` // when it was noticed that the log had lost its tail, Unix ms; the newest time
+	// Versions are in force where the replica stands.
+	Versions Versions `json:"versions,omitempty"`
 }
 
 // Presence is what a gateway says once a second on PresenceSubject: connections

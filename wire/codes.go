@@ -55,7 +55,7 @@ const (
 	CodeBalanceNotZero         Code = "balance_not_zero"        // refills are for players who cannot cover the smallest stake
 	CodeRoomExists             Code = "room_exists"             // operator: create of a room that exists
 	CodeNoRoom                 Code = "no_room"                 // operator: action on a room that does not exist in the log
-	CodeUnknownGame            Code = "unknown_game"            // operator: create of a game that is not known
+	CodeUnknownGame            Code = "unknown_game"            // operator: create of a game that not all room servers know
 	CodeBadSettings            Code = "bad_settings"            // operator: settings out of range
 	CodeNotRunning             Code = "not_running"             // operator: pause of a paused room, void without a round
 	CodeAlreadyRunning         Code = "already_running"         // operator: start of a running room

@@ -30,7 +30,28 @@ const (
 	// OwnerOrphans (Orphans): the ledger has booked stakes that were in the lost tail. They
 	// are cancelled.
 	OwnerOrphans = "orphans"
+	// OwnerVersions (Versions) puts versions into force, from this record on.
+	OwnerVersions = "versions"
 )
+
+// Versions are versions of what a log is folded by: of the rules of games, by name, and
+// of Records. What is not in it is not known, or not in use.
+type Versions map[string]int
+
+// Records names the version of the records themselves: kinds, payloads, and what the fold
+// does around the games.
+const Records = "records"
+
+// Least has what both have, in the older of both versions.
+func (v Versions) Least(other Versions) Versions {
+	least := Versions{}
+	for name, version := range v {
+		if version = min(version, other[name]); version > 0 {
+			least[name] = version
+		}
+	}
+	return least
+}
 
 // Digest tells the digest of the public state after the record at Seq.
 type Digest struct {

@@ -346,7 +346,7 @@ func (l *Log) ownerRecord(rec *Record) error {
 		return nil
 	}
 	switch evt.Kind {
-	case wire.OwnerTick, wire.OwnerDigest:
+	case wire.OwnerTick, wire.OwnerDigest, wire.OwnerVersions:
 		return nil
 	case wire.OwnerLost:
 		l.lose()

@@ -20,6 +20,9 @@ var _ game.Kind = Kind{}
 // Name implements game.Kind.
 func (Kind) Name() string { return Name }
 
+// Rules implements game.Kind.
+func (Kind) Rules() int { return 1 }
+
 // New implements game.Kind. A cashier has no settings; it refuses any.
 func (Kind) New(_ game.At, c game.Config, _ *game.Effects) (game.Room, *wire.Error) {
 	if len(c.Settings) > 0 {
@@ -84,7 +87,7 @@ func (r *room) Due() game.Time { return game.Never }
 func (r *room) Advance(game.At, *game.Effects) {}
 
 // Duties implements game.Room.
-func (r *room) Duties() []game.Duty { return nil }
+func (r *room) Duties(int) []game.Duty { return nil }
 
 // State implements game.Room.
 func (r *room) State() string { return "running" }

@@ -215,7 +215,7 @@ func TestSanctionsAreToldWhole(t *testing.T) {
 func TestNeedsNoClock(t *testing.T) {
 	d := newDesk(t)
 	d.command("ann", "k", "refill")
-	if d.room.Due() != game.Never || d.room.TickInterval() != 0 || d.room.Round() != 0 || d.room.Duties() != nil {
+	if d.room.Due() != game.Never || d.room.TickInterval() != 0 || d.room.Round() != 0 || d.room.Duties(1) != nil {
 		t.Error("a cashier has a timer, a tick, a round or a duty")
 	}
 	if err := d.room.Fact(game.At{}, "open", nil, &d.fx); err == nil {

@@ -8,8 +8,8 @@ import (
 	"tickcast/room/game"
 )
 
-// RulesVersion is the version of the rules that this package writes into the
-// opening record of a round, and the only one it can fold.
+// RulesVersion is the newest version of the rules that this package can fold. The
+// opening record of a round tells by which one it is played.
 const RulesVersion = 1
 
 // Kinds of facts: what the owner of a room states in the log.
@@ -46,7 +46,7 @@ type revealFact struct {
 
 // Duties implements game.Room. A salt is drawn anew by each call; the first one
 // in the log counts.
-func (r *Room) Duties() []game.Duty {
+func (r *Room) Duties(rules int) []game.Duty {
 	var duties []game.Duty
 	owe := func(kind string, fact any) {
 		duties = append(duties, game.Duty{Kind: kind, Data: game.Encode(fact)})
@@ -65,7 +65,7 @@ func (r *Room) Duties() []game.Duty {
 		}
 	}
 	if r.openOwed() {
-		owe(factOpen, openFact{r.Current.Number + 1, RulesVersion})
+		owe(factOpen, openFact{r.Current.Number + 1, rules})
 	}
 	return duties
 }
@@ -95,7 +95,7 @@ func (r *Room) Fact(at game.At, kind string, data []byte, fx *game.Effects) erro
 	case factReveal:
 		err = r.revealed(data)
 	default:
-		err = fmt.Errorf("there is no such fact")
+		err = game.ErrUnknown
 	}
 	if err != nil {
 		return fmt.Errorf("crash: room %s, round %d: fact %q: %w", r.ID, r.Current.Number, kind, err)
@@ -142,10 +142,17 @@ func (r *Room) opened(at game.At, data []byte, fx *game.Effects) error {
 	if !r.openOwed() || f.Round != r.Current.Number+1 {
 		return nil
 	}
-	if f.Rules != RulesVersion {
-		return fmt.Errorf("rules version %d is not known here", f.Rules)
+	if err := knowsRules(f.Rules); err != nil {
+		return err
 	}
-	r.open(at, fx)
+	r.open(at, f.Rules, fx)
+	return nil
+}
+
+func knowsRules(version int) error {
+	if version < 1 || version > RulesVersion {
+		return fmt.Errorf("rules version %d: %w", version, game.ErrUnknown)
+	}
 	return nil
 }
 

@@ -20,7 +20,7 @@ func kinds(duties []game.Duty) (names []string) {
 
 func wantDuties(t *testing.T, why string, tb *table, want ...string) []game.Duty {
 	t.Helper()
-	duties := tb.room.Duties()
+	duties := tb.room.Duties(1)
 	if got := kinds(duties); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("%s: duties %v, want %v", why, got, want)
 	}
@@ -72,15 +72,15 @@ func TestFalseFacts(t *testing.T) {
 	refuse("an unknown kind", "rumour", `{}`)
 	refuse("a broken commitment", factCommit, `{"chain":0,"commitment":"00","rounds":5}`)
 	refuse("a chain without rounds", factCommit, fmt.Sprintf(`{"chain":0,"commitment":"%064d","rounds":0}`, 0))
-	tb.fact(tb.room.Duties()[0])
+	tb.fact(tb.room.Duties(1)[0])
 	refuse("a broken salt", factSalt, `{"chain":0,"salt":"short","source":"server"}`)
 	refuse("a salt of somebody else", factSalt, `{"chain":0,"salt":"0123456789abcdef","source":"me"}`)
-	tb.fact(tb.room.Duties()[0])
+	tb.fact(tb.room.Duties(1)[0])
 	refuse("unknown rules", factOpen, `{"round":1,"rules":2}`)
 	for _, kind := range []string{factCommit, factSalt, factOpen, factReveal} {
 		refuse("no JSON", kind, `{`)
 	}
-	tb.fact(tb.room.Duties()[0])
+	tb.fact(tb.room.Duties(1)[0])
 	tb.untilPhase(phaseCrashed)
 	owed := tb.room.revealOwed()
 	for _, f := range []func(*revealFact){
@@ -170,8 +170,8 @@ func TestBlindRoom(t *testing.T) {
 	tb.pass(60_000_000_000)
 	ref := tb.command("alice", "cashout", 1, `{"slot":0}`)
 	tb.wantPending("it cannot be judged", ref)
-	if len(room.Duties()) != 0 {
-		t.Fatalf("duties: %v", kinds(room.Duties()))
+	if len(room.Duties(1)) != 0 {
+		t.Fatalf("duties: %v", kinds(room.Duties(1)))
 	}
 	seed, _ := chains.Seed(testUUID, 0, 1)
 	data := game.Encode(revealFact{Round: 1, Chain: 0, Index: 1, Seed: hex.EncodeToString(seed[:])})

@@ -22,6 +22,9 @@ func New(chains Chains) *Kind { return &Kind{chains: chains, curve: new(Curve)} 
 // Name implements game.Kind.
 func (k *Kind) Name() string { return KindName }
 
+// Rules implements game.Kind.
+func (k *Kind) Rules() int { return RulesVersion }
+
 // New implements game.Kind.
 func (k *Kind) New(_ game.At, c game.Config, _ *game.Effects) (game.Room, *wire.Error) {
 	settings := defaultSettings()

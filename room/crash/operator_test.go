@@ -154,7 +154,7 @@ func TestPausedFromTheStart(t *testing.T) {
 	if e != nil || room.State() != statePaused {
 		t.Fatal(e, room.State())
 	}
-	for _, d := range room.Duties() {
+	for _, d := range room.Duties(1) {
 		if d.Kind == factOpen {
 			t.Fatal("a paused room wants to open a round")
 		}
@@ -210,12 +210,12 @@ func TestOperatorGivesASalt(t *testing.T) {
 	if e := tb.action("set", `{"salt":"0123456789abcdef"}`); e == nil {
 		t.Fatal("a salt before the commitment")
 	}
-	duties := tb.room.Duties()
+	duties := tb.room.Duties(1)
 	if len(duties) != 1 || duties[0].Kind != factCommit {
 		t.Fatalf("duties: %v", duties)
 	}
 	tb.fact(duties[0])
-	server := tb.room.Duties()[0]
+	server := tb.room.Duties(1)[0]
 	if e := tb.action("set", `{"salt":"00000000000000000004d6ec","salt_source":"block 900,000"}`); e != nil {
 		t.Fatal(e)
 	}
@@ -236,8 +236,8 @@ func TestOperatorGivesASalt(t *testing.T) {
 func TestOperatorReplacesTheServersSalt(t *testing.T) {
 	tb := newTable(t, newTestChains(1000), "")
 	tb.manual = true
-	tb.fact(tb.room.Duties()[0])
-	tb.fact(tb.room.Duties()[0])
+	tb.fact(tb.room.Duties(1)[0])
+	tb.fact(tb.room.Duties(1)[0])
 	if e := tb.action("set", `{"salt":"fedcba9876543210"}`); e != nil {
 		t.Fatal(e)
 	}

@@ -17,9 +17,9 @@ func (r *Room) nextSettings() Settings {
 	return r.Wanted
 }
 
-// open begins the next round, with the bets that were placed for it during the
+// open begins the next round, by a version of the rules, with the bets that were placed for it during the
 // flight before.
-func (r *Room) open(at game.At, fx *game.Effects) {
+func (r *Room) open(at game.At, rules int, fx *game.Effects) {
 	settings := r.nextSettings()
 	if !r.Current.Archived {
 		r.Current.prune()
@@ -29,7 +29,7 @@ func (r *Room) open(at game.At, fx *game.Effects) {
 	r.Current, r.Next = rd, newRound(rd.Number+1, r.Wanted)
 	r.Fair.begin(rd.Number)
 	c := r.Fair.Current
-	rd.Settings, rd.Rules, rd.Started = settings, RulesVersion, at.Wall
+	rd.Settings, rd.Rules, rd.Started = settings, rules, at.Wall
 	rd.Chain, rd.Index, rd.Commitment, rd.Salt = c.Chain, c.index(rd.Number), c.Commitment, c.Salt
 	r.enter(phaseBetting, at.Now, millis(settings.BettingMS))
 

@@ -23,7 +23,7 @@ func TestNothingOfTheCrashShowsBeforeIt(t *testing.T) {
 		given.Write(tb.room.Snapshot())
 		given.Write(tb.room.View(tb.at()))
 		given.Write(tb.room.You("alice"))
-		given.Write(game.Encode(tb.room.Duties()))
+		given.Write(game.Encode(tb.room.Duties(1)))
 		fmt.Fprint(&given, tb.room.State(), tb.room.Round(), tb.room.TickInterval(), tb.kind.chains)
 	}
 	tb.untilPhase(phaseBetting)

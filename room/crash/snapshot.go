@@ -144,6 +144,9 @@ func (f *fairness) check(rd *round) error {
 
 // rebuild links the bets of a decoded round and derives what is counted.
 func (r *Room) rebuild(rd *round) error {
+	if rd.Rules > RulesVersion {
+		return knowsRules(rd.Rules)
+	}
 	if e := rd.Settings.check(); e != nil {
 		return e
 	}

@@ -77,7 +77,7 @@ func FuzzRestore(f *testing.F) {
 		for range 50 {
 			room.View(at)
 			room.You("alice")
-			for _, d := range room.Duties() {
+			for _, d := range room.Duties(1) {
 				if err := room.Fact(at, d.Kind, d.Data, &fx); err != nil {
 					return
 				}

@@ -150,7 +150,7 @@ func (tb *table) compare(name string, fx *game.Effects) {
 	if a, b := tb.room.View(tb.at()), tb.twin.View(tb.at()); !bytes.Equal(a, b) {
 		tb.t.Fatalf("%s: the restored room shows another view:\n%s\n%s", name, a, b)
 	}
-	if a, b := game.Encode(tb.room.Duties()), game.Encode(tb.twin.Duties()); !bytes.Equal(a, b) {
+	if a, b := game.Encode(tb.room.Duties(1)), game.Encode(tb.twin.Duties(1)); !bytes.Equal(a, b) {
 		tb.t.Fatalf("%s: the restored room has other duties:\n%s\n%s", name, a, b)
 	}
 }
@@ -159,7 +159,7 @@ func (tb *table) compare(name string, fx *game.Effects) {
 func (tb *table) fulfil() {
 	tb.t.Helper()
 	for range 10 {
-		duties := tb.room.Duties()
+		duties := tb.room.Duties(1)
 		if tb.manual || len(duties) == 0 {
 			return
 		}
@@ -167,7 +167,7 @@ func (tb *table) fulfil() {
 			tb.fact(d)
 		}
 	}
-	tb.t.Fatalf("duties do not end: %s", game.Encode(tb.room.Duties()))
+	tb.t.Fatalf("duties do not end: %s", game.Encode(tb.room.Duties(1)))
 }
 
 func (tb *table) fact(d game.Duty) {

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"tickcast/room/game"
@@ -253,7 +254,7 @@ func (r *Room) View(game.At) json.RawMessage {
 	v := roomView{
 		Game: KindName, UUID: r.UUID, Name: r.Name, State: r.Mode, Phase: r.Phase,
 		Round: rd.Number, Start: r.Start.Micros(), End: r.endMicros(),
-		Rules: RulesVersion, Settings: rd.Settings, Fairness: r.fairnessView(),
+		Rules: cmp.Or(rd.Rules, RulesVersion), Settings: rd.Settings, Fairness: r.fairnessView(),
 		Bets:     betsView{Count: rd.Count, Stake: rd.Stake, Paid: rd.Paid, Top: make([]topView, 0, len(rd.top))},
 		NextBets: nextBetsView{Count: r.Next.Count, Stake: r.Next.Stake},
 		History:  append([]past{}, r.History...),

@@ -2,6 +2,7 @@ package game
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 
 	"tickcast/wire"
@@ -18,6 +19,10 @@ const Never Time = math.MaxInt64
 // Micros is t in microseconds, rounded down: the unit in client messages, which
 // stays exact in a JavaScript number for 285 years.
 func (t Time) Micros() int64 { return int64(t) / 1000 }
+
+// ErrUnknown is for what a later version of the program may know: a kind of record or
+// fact, a game, a version of its rules.
+var ErrUnknown = errors.New("not known to this version of the program")
 
 // At is the place of an input in the log.
 type At struct {
@@ -40,10 +45,13 @@ type Config struct {
 type Kind interface {
 	// Name is the kind's name in create actions and in the directory: "crash".
 	Name() string
+	// Rules is the newest version of the rules that the kind can fold; it can fold all
+	// before, from 1 on.
+	Rules() int
 	// New makes a room. It refuses settings out of range with CodeBadSettings.
 	New(at At, c Config, fx *Effects) (Room, *wire.Error)
 	// Restore makes a room from the bytes of Room.Snapshot. It refuses bytes that
-	// no Snapshot made.
+	// no Snapshot made; with ErrUnknown those of a round by rules that are newer than Rules.
 	Restore(snapshot []byte) (Room, error)
 }
 
@@ -63,14 +71,16 @@ type Room interface {
 	// Fact applies an owner record that fulfils a duty. A fact that is not owed
 	// (any more) has no effect: two owners may both have fulfilled it. A false fact,
 	// such as a seed that does not fit its chain, is an error that halts the replica.
+	// One that only newer rules have is ErrUnknown.
 	Fact(at At, kind string, data []byte, fx *Effects) error
 	// Due is the earliest time at which Advance has something to do; Never if none.
 	// It may depend on secrets and must not be shown to anybody.
 	Due() Time
 	// Advance lets time pass. at.Now is exactly a time that Due returned.
 	Advance(at At, fx *Effects)
-	// Duties lists the facts that the owner should append to the log now.
-	Duties() []Duty
+	// Duties lists the facts that the owner should append to the log now. rules is the
+	// version by which a round that opens is to be played, to its end.
+	Duties(rules int) []Duty
 	// State is "running", "pausing" (paused after this round) or "paused".
 	State() string
 	// TickInterval is how often curve ticks are cut, as a multiple of game time;

@@ -11,8 +11,8 @@ import (
 
 func (f *fold) wantState(why, state string, owes int) {
 	f.t.Helper()
-	if f.room.State() != state || len(f.room.Duties()) != owes {
-		f.t.Fatalf("%s: %s with %d duties, want %s with %d", why, f.room.State(), len(f.room.Duties()), state, owes)
+	if f.room.State() != state || len(f.room.Duties(1)) != owes {
+		f.t.Fatalf("%s: %s with %d duties, want %s with %d", why, f.room.State(), len(f.room.Duties(1)), state, owes)
 	}
 }
 

@@ -62,7 +62,7 @@ func (f *fold) advance(t game.Time) {
 // open fulfils the duty to open a round, which must be there.
 func (f *fold) open() {
 	f.t.Helper()
-	duties := f.room.Duties()
+	duties := f.room.Duties(1)
 	if len(duties) != 1 {
 		f.t.Fatalf("the room owes %d facts, want the one that opens a round", len(duties))
 	}

@@ -127,7 +127,7 @@ func (f *fold) say(out *bytes.Buffer) {
 		fmt.Fprintf(out, "book %s\n", game.Encode(b))
 	}
 	f.fx.Reset()
-	for _, d := range f.room.Duties() {
+	for _, d := range f.room.Duties(1) {
 		fmt.Fprintf(out, "owes %s %s\n", d.Kind, d.Data)
 	}
 }

@@ -44,17 +44,17 @@ type scoresEvent struct {
 }
 
 // Duties implements game.Room.
-func (r *room) Duties() []game.Duty {
+func (r *room) Duties(rules int) []game.Duty {
 	if !r.Owes {
 		return nil
 	}
-	return []game.Duty{{Kind: factOpen, Data: game.Encode(openFact{Round: r.state.Round + 1, Rules: rulesVersion})}}
+	return []game.Duty{{Kind: factOpen, Data: game.Encode(openFact{Round: r.state.Round + 1, Rules: rules})}}
 }
 
 // Fact implements game.Room. The one fact of a race is factOpen.
 func (r *room) Fact(at game.At, kind string, data []byte, fx *game.Effects) error {
 	if kind != factOpen {
-		return fmt.Errorf("race: unknown fact %q", kind)
+		return fmt.Errorf("race: fact %q: %w", kind, game.ErrUnknown)
 	}
 	var f openFact
 	if err := json.Unmarshal(data, &f); err != nil {
@@ -63,8 +63,8 @@ func (r *room) Fact(at game.At, kind string, data []byte, fx *game.Effects) erro
 	if !r.Owes || f.Round != r.state.Round+1 {
 		return nil
 	}
-	if f.Rules != rulesVersion {
-		return fmt.Errorf("race: round %d is played by rules version %d, known is %d", f.Round, f.Rules, rulesVersion)
+	if f.Rules < 1 || f.Rules > rulesVersion {
+		return fmt.Errorf("race: round %d by rules version %d: %w", f.Round, f.Rules, game.ErrUnknown)
 	}
 	r.open(at, f, fx)
 	return nil

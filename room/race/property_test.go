@@ -40,7 +40,7 @@ func (f *fold) step(s step) {
 	case "tap":
 		f.command(s.player, opTap, f.room.Round()-min(s.round, f.room.Round()), fmt.Sprintf(`{"n":%d}`, s.n))
 	case "open":
-		for _, d := range f.room.Duties() {
+		for _, d := range f.room.Duties(1) {
 			f.fact(d.Kind, string(d.Data))
 		}
 	default:
@@ -94,7 +94,7 @@ func same(t *rapid.T, s step, whole, torn *fold) {
 		{"answers", whole.fx.Answers, torn.fx.Answers},
 		{"bookings", whole.fx.Bookings, torn.fx.Bookings},
 		{"due", whole.room.Due(), torn.room.Due()},
-		{"duties", whole.room.Duties(), torn.room.Duties()},
+		{"duties", whole.room.Duties(1), torn.room.Duties(1)},
 		{"state", whole.room.State(), torn.room.State()},
 		{"view", string(whole.room.View(whole.at(whole.now))), string(torn.room.View(torn.at(torn.now)))},
 		{"you", string(whole.room.You(s.player)), string(torn.room.You(s.player))},

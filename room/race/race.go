@@ -10,7 +10,8 @@ import (
 // Name is the name of this kind of game in create actions and in the directory.
 const Name = "race"
 
-// rulesVersion is the version of these rules that new rounds are played by.
+// rulesVersion is the newest version of the rules that this package can fold. The
+// opening record of a round tells by which one it is played.
 const rulesVersion = 1
 
 // keptHistory is how many past rounds the view shows.
@@ -38,6 +39,9 @@ var _ game.Kind = Kind{}
 
 // Name implements game.Kind.
 func (Kind) Name() string { return Name }
+
+// Rules implements game.Kind.
+func (Kind) Rules() int { return rulesVersion }
 
 // New implements game.Kind: a room without a round. Unless it is paused, it owes
 // the fact that opens the first one.

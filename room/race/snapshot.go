@@ -43,6 +43,9 @@ func (Kind) Restore(snapshot []byte) (game.Room, error) {
 	if err := json.Unmarshal(snapshot, &s); err != nil {
 		return nil, fmt.Errorf("restore race: %w", err)
 	}
+	if s.Rules > rulesVersion {
+		return nil, fmt.Errorf("restore race %q: round %d by rules version %d: %w", s.ID, s.Round, s.Rules, game.ErrUnknown)
+	}
 	r := &room{state: s.state, board: newBoard(s.Racers)}
 	if !s.consistent() || r.board == nil || !bytes.Equal(r.Snapshot(), snapshot) {
 		return nil, fmt.Errorf("restore race %q: %w", s.ID, errSnapshot)

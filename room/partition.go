@@ -322,7 +322,7 @@ func (p *Partition) settle(at game.At) {
 		p.flushPrivate(r)
 		r.cut(p, at)
 		p.announce(r)
-		r.wake = r.nextWake(at.Now)
+		r.wake = r.nextWake(p, at.Now)
 		if p.rooms[r.id] == r {
 			p.wakes.set(r)
 			p.out.Touched = append(p.out.Touched, r.id)

@@ -286,7 +286,7 @@ func randomStep(r *rig, rnd *rand.Rand, i int) {
 	player := fmt.Sprintf("p%d", rnd.IntN(4))
 	key := fmt.Sprintf("k%d", rnd.IntN(i+2))
 	lobby, derby := r.p.rooms["lobby"].game.Round(), r.p.rooms["derby"].game.Round()
-	switch rnd.IntN(9) {
+	switch rnd.IntN(10) {
 	case 0, 1:
 		r.command(player, "lobby", key, "bet", lobby+uint64(rnd.IntN(2)), betArgs{Slot: rnd.IntN(2), Amount: int64(rnd.IntN(30)) * 100, Auto: int64(rnd.IntN(4)) * 110})
 	case 2:
@@ -304,6 +304,8 @@ func randomStep(r *rig, rnd *rand.Rand, i int) {
 	case 8:
 		args := wire.PlayerArgs{Player: player, Amount: 100, Until: int64(rnd.IntN(3))}
 		r.act(wire.CashierRoom, []string{wire.ActionMute, wire.ActionKick, wire.ActionCredit}[rnd.IntN(3)], args)
+	case 9:
+		r.putInForce(1 + rnd.IntN(recordsVersion))
 	}
 	r.run(time.Duration(rnd.IntN(250)) * time.Millisecond)
 }

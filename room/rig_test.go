@@ -158,6 +158,13 @@ func (r *rig) laterIn(room string, d time.Duration, kind wire.Kind, data []byte)
 	r.queue = slices.Insert(r.queue, i, q)
 }
 
+// putInForce is the owner's, of a version of the records.
+func (r *rig) putInForce(records int) {
+	v := firstVersions()
+	v[wire.Records] = records
+	r.append(wire.KindOwner, "", game.Encode(wire.OwnerRecord{Epoch: r.p.Epoch(), Kind: wire.OwnerVersions, Data: game.Encode(v)}))
+}
+
 // run lets time pass: queued records arrive, and the owner ticks.
 func (r *rig) run(d time.Duration) {
 	r.t.Helper()

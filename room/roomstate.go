@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -45,7 +46,8 @@ type roomState struct {
 	seq      uint64       // of the newest update
 	events   []game.Event // not cut yet
 	lastCut  game.Time
-	lastTick game.Time // the newest multiple of the tick interval that was cut
+	lastTick game.Time // when the newest tick that was cut was due
+	phase    game.Time // static; how long before a multiple of the interval a tick is due, modulo the interval
 
 	private   []wire.Private // of the record being folded
 	announced string         // state in the directory
@@ -59,7 +61,7 @@ type roomState struct {
 func newRoomState(created int64, kind string, cfg game.Config, g game.Room, at game.At) *roomState {
 	return &roomState{
 		id: cfg.ID, kind: kind, uuid: cfg.UUID, name: cfg.Name, log: logName(cfg.UUID, created, 0), created: at.Wall,
-		game: g, keys: newKeyTable(), lastCut: at.Now - cutInterval, lastTick: at.Now,
+		game: g, keys: newKeyTable(), lastCut: at.Now - cutInterval, lastTick: at.Now, phase: tickPhase(cfg.UUID),
 	}
 }
 
@@ -87,7 +89,7 @@ func (r *roomState) addEvents(events []game.Event) {
 }
 
 // cut makes an update of the events when enough time has passed since the last
-// one, and a tick when the clock has passed a multiple of the tick interval.
+// one, and a tick when the clock has passed the instant at which one is due.
 func (r *roomState) cut(p *Partition, at game.At) {
 	if len(r.events) > 0 && at.Now >= r.lastCut+cutInterval {
 		r.seq++
@@ -101,7 +103,7 @@ func (r *roomState) cut(p *Partition, at game.At) {
 		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutUpdate, at.Now, body))
 	}
 	if iv := r.game.TickInterval(); iv > 0 {
-		if m := at.Now - at.Now%iv; m > r.lastTick {
+		if m := at.Now - r.sinceTick(p, at.Now, iv); m > r.lastTick {
 			r.lastTick = m
 			t := wire.Tick{Type: wire.TypeTick, Room: r.id, Seq: r.seq, Time: at.Now.Micros(), Epoch: p.epoch}
 			p.out.Messages = append(p.out.Messages, r.message(p, wire.OutTick, at.Now, t.AppendJSON(make([]byte, 0, envelopeBytes+len(r.id)))))
@@ -114,15 +116,32 @@ func (r *roomState) message(p *Partition, c wire.OutClass, now game.Time, body [
 }
 
 // nextWake is the game time at which the room wants a record.
-func (r *roomState) nextWake(now game.Time) game.Time {
+func (r *roomState) nextWake(p *Partition, now game.Time) game.Time {
 	wake := r.game.Due()
 	if len(r.events) > 0 {
 		wake = min(wake, r.lastCut+cutInterval)
 	}
 	if iv := r.game.TickInterval(); iv > 0 {
-		wake = min(wake, now-now%iv+iv)
+		wake = min(wake, now-r.sinceTick(p, now, iv)+iv)
 	}
 	return wake
+}
+
+// tickPhase spreads rooms over the longest tick interval.
+func tickPhase(uuid string) game.Time {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(uuid))
+	return game.Time(h.Sum32()) // up to 4.3 s
+}
+
+// sinceTick is how long ago a tick was due. By version 1 of the records ticks are due at
+// multiples of the interval, in all rooms at once; since version 2 at a phase of the room's
+// own, so that ten thousand rooms do not want to be told of at the same instant.
+func (r *roomState) sinceTick(p *Partition, now, iv game.Time) game.Time {
+	if p.versions[wire.Records] < 2 {
+		return now % iv
+	}
+	return (now + r.phase%iv) % iv
 }
 
 func (r *roomState) info(partition int) wire.RoomInfo {

@@ -189,9 +189,9 @@ func (p *Partition) restoreRoom(s savedRoom) (*roomState, error) {
 	r := &roomState{
 		id: s.ID, kind: s.Kind, uuid: s.UUID, name: s.Name, log: logName(s.UUID, p.cfg.Created, s.Lost), lost: s.Lost, created: s.Created,
 		hidden: s.ID == wire.CashierRoom, closing: s.Closing, game: g, keys: keys,
-		seq: s.Seq, events: s.Events, lastCut: s.LastCut, lastTick: s.LastTick, announced: s.Announced,
+		seq: s.Seq, events: s.Events, lastCut: s.LastCut, lastTick: s.LastTick, phase: tickPhase(s.UUID), announced: s.Announced,
 	}
-	r.wake = r.nextWake(p.clock.Now)
+	r.wake = r.nextWake(p, p.clock.Now)
 	return r, nil
 }
 

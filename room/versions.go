@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// recordsVersion is the newest version of the records that this build can fold.
-	recordsVersion = 1
+	// recordsVersion is the newest version of the records that this build can fold: since
+	// version 2 each room ticks at a phase of its own.
+	recordsVersion = 2
 	// raiseAfter is for how long all candidates must have announced newer versions before
 	// they come into force: longer than it takes to hear of every one, and to forget one
 	// that only was not heard for a moment.
@@ -61,6 +62,9 @@ func (p *Partition) putInForce(data []byte) error {
 		return err
 	}
 	p.versions = v
+	for _, id := range slices.Sorted(maps.Keys(p.rooms)) {
+		p.touch(p.rooms[id]) // its next tick is due at another time
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -374,6 +375,33 @@ func TestAGameIsMadeWhenAllServersKnowIt(t *testing.T) {
 }
 
 // TestTheFoldStopsAtUnknownVersions also at a snapshot, and at a game that is in force.
+// TestRoomsTickAtPhasesOfTheirOwn: all at once by version 1 of the records, and since version 2 each
+// as often as before, at another time than most.
+func TestRoomsTickAtPhasesOfTheirOwn(t *testing.T) {
+	const rooms, interval, rounds = 40, time.Second, 10
+	for version, most := range map[int]int{1: rooms, 2: rooms / 4} {
+		r := newRig(t)
+		for i := range rooms {
+			r.create(fmt.Sprintf("r%d", i), "race", map[string]any{"tick_ms": interval.Milliseconds()})
+		}
+		r.putInForce(version)
+		r.run(2 * interval) // each room's clock has found its place
+		clear(r.ticks)
+		r.run(rounds * interval)
+		at := map[int64]int{}
+		for room, ticks := range r.ticks {
+			if len(ticks) < rounds-1 || len(ticks) > rounds+1 {
+				t.Errorf("version %d: %d ticks of %s in %v", version, len(ticks), room, rounds*interval)
+			}
+			checkTicks(t, ticks)
+			at[ticks[0].Time]++
+		}
+		if n := slices.Max(slices.Collect(maps.Values(at))); len(r.ticks) != rooms || n > most || version == 1 && n != rooms {
+			t.Errorf("version %d: %d of %d rooms ticked at once", version, n, len(r.ticks))
+		}
+	}
+}
+
 func TestTheFoldStopsAtUnknownVersions(t *testing.T) {
 	r := newRig(t)
 	r.create("lobby", "crash", fastCrash)

@@ -177,8 +177,14 @@ func (p *socketPlayer) joins(room string) string {
 // bettingIn joins a room and returns its round, in which bets are taken.
 func (p *socketPlayer) bettingIn(room string) (round uint64) {
 	p.t.Helper()
+	var text string
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			p.t.Logf("the room's last snapshot: %.2000s", text)
+		}
+	})
 	testkit.Eventually(p.t, "bets are taken", deadline, func() bool {
-		text := p.joins(room)
+		text = p.joins(room)
 		var joined struct {
 			View struct {
 				Phase string

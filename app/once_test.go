@@ -174,28 +174,29 @@ func (p *socketPlayer) joins(room string) string {
 	return p.hear(wire.TypeJoined)
 }
 
-// bettingIn joins a room and returns its round, in which bets are taken.
+// bettingIn joins a room and returns its round, in which bets are taken: by the snapshot, which
+// may be older than the round, or the updates behind it.
 func (p *socketPlayer) bettingIn(room string) (round uint64) {
 	p.t.Helper()
-	var text string
-	p.t.Cleanup(func() {
-		if p.t.Failed() {
-			p.t.Logf("the room's last snapshot: %.2000s", text)
-		}
-	})
-	testkit.Eventually(p.t, "bets are taken", deadline, func() bool {
-		text = p.joins(room)
-		var joined struct {
-			View struct {
-				Phase string
-				Round uint64
-			} `json:"snapshot"`
-		}
-		if err := json.Unmarshal([]byte(text), &joined); err != nil {
+	type phase struct {
+		E, Phase string
+		Round    uint64
+	}
+	var joined struct{ Snapshot phase }
+	if err := json.Unmarshal([]byte(p.joins(room)), &joined); err != nil {
+		p.t.Fatal(err)
+	}
+	now := joined.Snapshot
+	for now.Phase != "betting" {
+		var update struct{ Events []phase }
+		if err := json.Unmarshal([]byte(p.hear(wire.TypeUpdate)), &update); err != nil {
 			p.t.Fatal(err)
 		}
-		round = joined.View.Round
-		return joined.View.Phase == "betting"
-	})
-	return round
+		for _, e := range update.Events {
+			if e.E == "phase" {
+				now = e
+			}
+		}
+	}
+	return now.Round
 }

@@ -19,13 +19,13 @@ import (
 // while mu is held (see do).
 type bot struct {
 	// What every message needs stands first, near each other in memory.
+	n     int // static
 	mu    sync.Mutex
 	after []func() // guarded by mu; run by do when mu is released
 	only  seat     // guarded by mu; where seats points to when there is one
 	seats []*seat  // the slice is static, seats are guarded by mu
 
 	s *swarm // static
-	n int    // static
 
 	rng       *rand.Rand    // guarded by mu
 	player    string        // guarded by mu; from welcome

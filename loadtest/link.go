@@ -43,6 +43,21 @@ func newLink(b *bot, url string, began time.Duration) *link {
 // send sends one message. An error ends the connection, which End tells.
 func (l *link) send(payload []byte) { _ = l.conn.Send(payload) }
 
+// Warm implements socket.Handler.
+func (l *link) Warm(step int) int {
+	switch step {
+	case 0:
+		if l.bot == nil || l.only[0].seat == nil { // the two lines of the cache that every message needs
+			return 0
+		}
+		return 1
+	case 1:
+		return l.bot.n
+	default:
+		return len(l.bot.only.room)
+	}
+}
+
 // Message takes in a message from the gateway.
 func (l *link) Message(payload []byte, text bool, at time.Duration) {
 	switch {

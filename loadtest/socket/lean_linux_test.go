@@ -44,6 +44,8 @@ type counter struct {
 	n int
 }
 
+func (c *counter) Warm(int) int { return 0 }
+
 func (c *counter) Message([]byte, bool, time.Duration) {
 	c.n++
 }

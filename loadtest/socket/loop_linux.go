@@ -35,9 +35,15 @@ type loop struct {
 	count   int           // events since counted
 	counted time.Duration // since the start
 	busy    bool          // the last wait had many events
+	warmed  int           // what was read by warm, so that it is
 }
 
 const (
+	// warmAtOnce is how many connections are brought into the cache together: about what
+	// a core can wait for at the same time.
+	warmAtOnce = 16
+	// warmSteps are Handler.Warm's.
+	warmSteps = 3
 	// readSize is how much is read at once: the newest frames of a busy room, or a good
 	// part of a snapshot.
 	readSize  = 64 << 10
@@ -113,6 +119,9 @@ func (l *loop) run(ctx context.Context) {
 		l.count += n
 		l.resolve(events[:n])
 		for i, c := range l.ready {
+			if i%warmAtOnce == 0 {
+				l.warm(l.ready[i:min(i+warmAtOnce, n)])
+			}
 			if c != nil {
 				c.onReady(events[i].Events)
 			}
@@ -173,6 +182,23 @@ func (l *loop) wait(events []unix.EpollEvent) int {
 		return 0 // interrupted by a signal
 	}
 	return n
+}
+
+// warm brings what connections need into the cache: without it a loop waits for memory
+// longer than it works, as each of thousands of bots has its own.
+func (l *loop) warm(conns []*lean) {
+	for _, c := range conns {
+		if c != nil {
+			l.warmed += c.fd
+		}
+	}
+	for step := range warmSteps {
+		for _, c := range conns {
+			if c != nil {
+				l.warmed += c.handler.Warm(step)
+			}
+		}
+	}
 }
 
 // resolve finds the connections of events, before one of them can end and leave its

@@ -20,6 +20,11 @@ type Handler interface {
 	// Message gives a whole message. It is valid during the call only. at is when it was
 	// read, since the client's start.
 	Message(payload []byte, text bool, at time.Duration)
+	// Warm reads something of what Message needs and nobody writes: in step 0 of the handler
+	// itself, in steps 1 and 2 of what it points to. A loop calls each step for several
+	// connections before it reads them, so that their memory comes into the cache at the
+	// same time and not one behind the other.
+	Warm(step int) int
 	// End tells that the connection has ended and why, as a websocket.CloseError if
 	// the other side said so.
 	End(err error)

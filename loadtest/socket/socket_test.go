@@ -154,6 +154,8 @@ func newRecorder() *recorder {
 	return &recorder{ended: make(chan error, 1), changed: make(chan struct{}, 1)}
 }
 
+func (r *recorder) Warm(int) int { return 0 }
+
 func (r *recorder) Message(payload []byte, isText bool, at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -89,6 +90,17 @@ func TestPlanHasEverything(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAPlanThatComesTooLateIsDrawnAnew has a seed whose first plan was too late.
+func TestAPlanThatComesTooLateIsDrawnAnew(t *testing.T) {
+	const seed, duration = 2, 524 * time.Second
+	if first := drawPlan(rand.New(rand.NewPCG(seed, planStream)), seed, duration); first.isInTime() {
+		t.Fatal("the first plan of this seed is in time: nothing is tested")
+	}
+	if p := NewPlan(seed, duration); !p.isInTime() {
+		t.Errorf("%+v is out of time", p)
+	}
 }
 
 func TestPlanIsPrinted(t *testing.T) {

@@ -248,6 +248,40 @@ func TestTwoWritersDoNoHarm(t *testing.T) {
 	}
 }
 
+// TestWritersMayCutDifferently has two servers with other settings archive in turn, each
+// from where it was, and others that find the archive as they left it.
+func TestWritersMayCutDifferently(t *testing.T) {
+	s := newStage(t)
+	s.fill(1000)
+	want := s.mustRead(s.reader(), 1000)
+	dir := Directory(t.TempDir())
+	wantSame := func(r *Reader) {
+		t.Helper()
+		for _, piece := range []uint64{1000, 333, 70} {
+			if got := s.mustRead(r, piece); !reflect.DeepEqual(got, want) {
+				t.Fatalf("the log reads differently in pieces of %d", piece)
+			}
+		}
+	}
+	one, two := s.writer(), s.writer()
+	two.Records = 70
+	for _, step := range []struct {
+		w        *Writer
+		upTo, to uint64
+	}{{two, 100, 70}, {one, 250, 170}, {two, 250, 210}, {one, 400, 370}, {two, 400, 350}, {s.writer(), 480, 470}} {
+		s.extend(step.w, step.upTo, step.to)
+		s.purge(min(step.to, 70)) // the other one is where it was
+		wantSame(s.reader())
+	}
+	s.purge(470)
+	wantSame(s.reader())
+	if _, err := Copy(t.Context(), s.store, dir); err != nil {
+		t.Fatal(err)
+	}
+	s.store = dir
+	wantSame(s.reader())
+}
+
 // TestADamagedArchiveIsReported alters an archive of ten segments, each time in one way.
 func TestADamagedArchiveIsReported(t *testing.T) {
 	s := newStage(t)
@@ -302,6 +336,13 @@ func damages(t *testing.T, dir string, c chain) []damage {
 			return func() { _ = os.Remove(path(s)); restore() }
 		}
 	}
+	added := func(from, to uint64) func() func() {
+		return func() func() {
+			s, contents := forge(t, dir, c, from, to)
+			write(t, path(s), contents)
+			return func() { _ = os.Remove(path(s)) }
+		}
+	}
 	other, err := os.ReadFile(path(c[4]))
 	if err != nil {
 		t.Fatal(err)
@@ -320,13 +361,37 @@ func damages(t *testing.T, dir string, c chain) []damage {
 		{"a record and the name are altered", "(records 401 to 500), or the name of the one before, is altered", forged(3)},
 		{"the newest record and the name are altered", "P0 does not continue the archive: its record 1000", forged(9)},
 		{"another segment stands in its place", "is altered: record 401 of P0 where 301 was expected", altered(3, func([]byte) []byte { return other })},
-		{"there are two", "two accounts of record 301", func() func() {
-			second := c[3]
-			second.Head[0] ^= 1
-			write(t, path(second), nil)
-			return func() { _ = os.Remove(path(second)) }
-		}},
+		{"there is another one of the same records", "two accounts of the records up to 400", added(301, 400)},
+		{"there is another one of some of them", "two accounts of the records up to 350", added(301, 350)},
+		{"there is another one of some more", "two accounts of the records up to 400", added(301, 450)},
+		{"there is another one that follows nothing", "two accounts of the records up to 450", added(350, 450)},
 	}
+}
+
+// forge makes a segment of the archive's own records but for their times.
+func forge(t *testing.T, dir string, c chain, from, to uint64) (Segment, []byte) {
+	t.Helper()
+	d, head := follow(Segment{To: from - 1}), Head{}
+	for _, s := range c {
+		contents, err := os.ReadFile(filepath.Join(dir, s.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := s.open(contents, head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			if head = head.next(&r); r.Seq == from-1 {
+				d.segment.Head = head
+			}
+			if r.Seq >= from && r.Seq <= to {
+				r.Time++
+				d.add(&r)
+			}
+		}
+	}
+	return d.segment, compress(d.lines)
 }
 
 func write(t *testing.T, path string, contents []byte) {

@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Copy copies the segments that a store lacks from another one, each checked, and returns
@@ -24,7 +25,7 @@ func Copy(ctx context.Context, from, to Store) (copied int, err error) {
 		if have[s] {
 			continue
 		}
-		_, before, err := arrange(append(here, there...), s.Partition).find(s.Partition, s.From)
+		before, err := arrange(slices.Concat(here, there), s.Partition).before(s)
 		if err != nil {
 			return copied, err
 		}

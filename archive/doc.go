@@ -12,10 +12,11 @@
 // the one before.
 //
 // Guarantees. What a segment has follows from the log: two servers that archive the same
-// records write the same lines under the same name, so neither a repetition nor a deposed
-// owner does harm. A segment counts as archived when it was read back. A
-// Reader hands out no record of a segment that does not hash to its name, and says
-// which segment is missing or altered.
+// records write the same lines under the same name, or segments that overlap and agree
+// where one cuts differently, so neither a repetition nor a deposed owner does harm. A
+// segment counts as archived when it was read back. A Reader hands out no record of a
+// segment that does not hash to its name, or that disagrees with one which ends in it, and
+// says which segment is missing or altered.
 //
 // Non-guarantees: a chain shows what was altered by who did not write all names behind
 // it anew, and the stream. Whoever may do that is found by the statements of an earlier

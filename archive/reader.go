@@ -133,7 +133,11 @@ func (r *Reader) chain(ctx context.Context, p int) (chain, error) {
 // open reads and checks the segment with a record, from the first store that has it
 // intact.
 func (r *Reader) open(ctx context.Context, c chain, p int, seq uint64) error {
-	s, before, err := c.find(p, seq)
+	s, err := c.find(p, seq)
+	if err != nil {
+		return err
+	}
+	before, err := c.before(s)
 	if err != nil {
 		return err
 	}
@@ -145,6 +149,9 @@ func (r *Reader) open(ctx context.Context, c chain, p int, seq uint64) error {
 			continue
 		}
 		if records, err = s.open(contents, before); err == nil {
+			if err := c.agree(s, before, records); err != nil {
+				return err
+			}
 			r.opened = opened{s, records}
 			return nil
 		}

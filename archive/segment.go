@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -14,11 +15,12 @@ import (
 )
 
 const (
-	// segmentRecords and segmentBytes are with how many records a segment is whole, or
-	// with how many bytes of lines if that is less: some seconds' worth of a busy
-	// partition, and what a reader keeps in memory.
-	segmentRecords = 1 << 15
-	segmentBytes   = 16 << 20
+	// MaxSegmentRecords is with how many records a segment is whole unless a Writer is told
+	// otherwise, and the most that it may be told: some seconds' worth of a busy partition.
+	MaxSegmentRecords = 1 << 15
+	// segmentBytes of lines make a segment whole before that: it is what a reader keeps in
+	// memory.
+	segmentBytes = 16 << 20
 	// maxSegmentBytes bounds the lines of a segment: its last one may be as long as a
 	// record can be.
 	maxSegmentBytes = segmentBytes + 4<<20
@@ -124,7 +126,8 @@ func (s Segment) open(contents []byte, before Head) ([]Record, error) {
 	return records, nil
 }
 
-// chain is the archive of one partition: segments, each behind the one before.
+// chain is the archive of one partition: segments, each behind another one, by where they
+// end. Segments of servers that cut differently overlap, and say the same.
 type chain []Segment
 
 // arrange makes a chain of the segments of a partition that are stored somewhere, each
@@ -136,7 +139,9 @@ func arrange(stored []Segment, p int) chain {
 			c = append(c, s)
 		}
 	}
-	slices.SortFunc(c, func(a, b Segment) int { return strings.Compare(a.Name(), b.Name()) })
+	slices.SortFunc(c, func(a, b Segment) int {
+		return cmp.Or(cmp.Compare(a.To, b.To), strings.Compare(a.Name(), b.Name()))
+	})
 	return slices.Compact(c)
 }
 
@@ -148,22 +153,50 @@ func (c chain) last(p int) Segment {
 	return c[len(c)-1]
 }
 
-// find returns the segment with a record, and the head before it.
-func (c chain) find(p int, seq uint64) (s Segment, before Head, err error) {
-	i := slices.IndexFunc(c, func(s Segment) bool { return s.To >= seq })
+// find returns the segment with a record; of several, that which goes furthest.
+func (c chain) find(p int, seq uint64) (Segment, error) {
+	for _, s := range slices.Backward(c) {
+		if s.From <= seq && seq <= s.To {
+			return s, nil
+		}
+	}
+	i := slices.IndexFunc(c, func(s Segment) bool { return s.From > seq })
 	if i < 0 {
-		return Segment{}, Head{}, fmt.Errorf("the archive lacks records %d and later of partition %d: it ends with record %d", seq, p, c.last(p).To)
+		return Segment{}, fmt.Errorf("the archive lacks records %d and later of partition %d: it ends with record %d", seq, p, c.last(p).To)
 	}
-	s = c[i]
-	switch {
-	case s.From > seq:
-		return Segment{}, Head{}, fmt.Errorf("the archive lacks records %d to %d of partition %d: a segment before %s is missing", seq, s.From-1, p, s.Name())
-	case i+1 < len(c) && c[i+1].From <= s.To:
-		return Segment{}, Head{}, fmt.Errorf("the archive has two accounts of record %d of partition %d: %s and %s", c[i+1].From, p, s.Name(), c[i+1].Name())
-	case s.From == 1:
-		return s, Head{}, nil
-	case i == 0 || c[i-1].To != s.From-1:
-		return Segment{}, Head{}, fmt.Errorf("%v cannot be checked: the segment before it is missing", s)
+	return Segment{}, fmt.Errorf("the archive lacks records %d to %d of partition %d: a segment before %s is missing", seq, c[i].From-1, p, c[i].Name())
+}
+
+// before is the head of the log before a segment of the chain, by the name of one that ends
+// there.
+func (c chain) before(s Segment) (Head, error) {
+	if s.From == 1 {
+		return Head{}, nil
 	}
-	return s, c[i-1].Head, nil
+	i := slices.IndexFunc(c, func(other Segment) bool { return other.To == s.From-1 })
+	if i < 0 {
+		return Head{}, fmt.Errorf("%v cannot be checked: the segment before it is missing", s)
+	}
+	return c[i].Head, nil
+}
+
+// agree checks that the segments which end among the records of another one have the same
+// records up to there: that is what their heads say.
+func (c chain) agree(s Segment, before Head, records []Record) error {
+	ends := slices.DeleteFunc(slices.Clone(c), func(other Segment) bool {
+		return other == s || other.To < s.From || other.To > s.To
+	})
+	head := before
+	for i := range records {
+		if len(ends) == 0 {
+			return nil
+		}
+		head = head.next(&records[i])
+		for ; len(ends) > 0 && ends[0].To == records[i].Seq; ends = ends[1:] {
+			if ends[0].Head != head {
+				return fmt.Errorf("the archive has two accounts of the records up to %d of partition %d: %s and %s", ends[0].To, s.Partition, s.Name(), ends[0].Name())
+			}
+		}
+	}
+	return nil
 }

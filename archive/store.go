@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -111,7 +112,9 @@ func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
 		if err == nil {
 			return contents, nil
 		}
-		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		// The library hands out the contents by a pipe, which has a deadline of its own.
+		late := errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+		if !late || ctx.Err() != nil {
 			return nil, fmt.Errorf("read %v from bucket %s: %w", s, wire.BucketArchive, err)
 		}
 	}

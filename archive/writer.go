@@ -9,8 +9,8 @@ import (
 // Writer extends the archive of one partition. It is used by one goroutine. Its connection
 // needs the permissions of bus.RoleRoom.
 type Writer struct {
-	// Records is how many a whole segment has, which is part of the format. Static after
-	// NewWriter; smaller in tests only.
+	// Records is how many a whole segment has, from 1 to MaxSegmentRecords. Writers of a
+	// partition may differ in it. Static once it is used.
 	Records uint64
 
 	reader    *Reader
@@ -21,7 +21,7 @@ type Writer struct {
 
 // NewWriter archives the records of a partition that a reader reads.
 func NewWriter(r *Reader, to Store, partition int) *Writer {
-	return &Writer{reader: r, store: to, partition: partition, Records: segmentRecords}
+	return &Writer{reader: r, store: to, partition: partition, Records: MaxSegmentRecords}
 }
 
 // Extended is what Extend did.
@@ -66,12 +66,12 @@ func (w *Writer) lookUp(ctx context.Context) error {
 	c := arrange(list, w.partition)
 	tail := c.last(w.partition)
 	// One whose predecessor was moved away has been continued before.
-	if s, before, err := c.find(w.partition, tail.To); err == nil {
-		back, err := w.store.Get(ctx, s)
+	if before, err := c.before(tail); err == nil && tail.To > 0 {
+		back, err := w.store.Get(ctx, tail)
 		if err != nil {
 			return fmt.Errorf("read the newest segment: %w", err)
 		}
-		if _, err := s.open(back, before); err != nil {
+		if _, err := tail.open(back, before); err != nil {
 			tail = c[:len(c)-1].last(w.partition)
 		}
 	}

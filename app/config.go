@@ -35,9 +35,13 @@ type Config struct {
 	WalletURL       string
 	SyncInterval    time.Duration
 	LogKeep         int
+	SegmentRecords  int
 	ArchiveDir      string
 	Partitions      int
 	Replicas        int
+
+	CheckpointRecords  int
+	CheckpointInterval time.Duration
 
 	Guests         string
 	AllowedOrigins []string

@@ -194,6 +194,18 @@ func TestValidate(t *testing.T) {
 			[]string{"--guests=yes", "--log-level=loud", "--message-rate=0", "--node=a.b", "--partitions=5000"},
 			[]string{"guests: ", "log-level: ", "message-rate: ", "node: ", "partitions: "},
 		},
+		{"a log that is never trimmed", ProcessServe, []string{"--log-keep=-1"}, nil},
+		{"segments and checkpoints", ProcessServe, []string{"--log-keep=0", "--segment-records=100", "--checkpoint-records=100", "--checkpoint-interval=1s"}, nil},
+		{
+			"small segments and checkpoints", ProcessServe,
+			[]string{"--log-keep=-2", "--segment-records=99", "--checkpoint-records=99", "--checkpoint-interval=999ms"},
+			[]string{"log-keep: -2 is not", "segment-records: 99 is not between 100 and 32768", "checkpoint-records: 99 is not", "checkpoint-interval: 999ms is not between 1s and 24h"},
+		},
+		{
+			"large segments and long intervals", ProcessServe,
+			[]string{"--segment-records=32769", "--checkpoint-interval=24h1s"},
+			[]string{"segment-records: 32769 is not", "checkpoint-interval: 24h0m1s is not"},
+		},
 		{"proxies", ProcessServe, []string{"--trusted-proxies=10.0.0.0/8,::1"}, nil},
 		{"bad proxy", ProcessServe, []string{"--trusted-proxies=10.0.0.0/40"}, []string{"trusted-proxies: "}},
 		{"operator as the gateway", ProcessGateway, []string{"--nats-url=nats://gateway:pw@n", "--redis-url=redis://r"}, []string{"operator-nats-url"}},

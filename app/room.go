@@ -45,9 +45,14 @@ func (p *process) addRoom(context.Context) error {
 		Alone:      p.kind == ProcessServe && p.config.embeddedNATS(),
 		Archive:    store,
 		Keep:       uint64(max(p.config.LogKeep, 0)),
-		Address:    p.internal.Addr().String(),
-		Log:        p.log.With("component", "room"),
-		Metrics:    p.metrics,
+
+		SegmentRecords:     uint64(p.config.SegmentRecords),
+		CheckpointRecords:  uint64(p.config.CheckpointRecords),
+		CheckpointInterval: p.config.CheckpointInterval,
+
+		Address: p.internal.Addr().String(),
+		Log:     p.log.With("component", "room"),
+		Metrics: p.metrics,
 	})
 	if err != nil {
 		return err

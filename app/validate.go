@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tickcast/archive"
 	"tickcast/bus"
 	"tickcast/cache"
 	"tickcast/wire"
@@ -132,6 +133,8 @@ func (c *Config) validateLimits() error {
 	}
 	between("partitions", c.Partitions, 0, wire.MaxPartitions)
 	between("log-keep", c.LogKeep, -1, 1<<40)
+	between("segment-records", c.SegmentRecords, 100, archive.MaxSegmentRecords)
+	between("checkpoint-records", c.CheckpointRecords, 100, 1<<40)
 	between("max-connections", c.MaxConnections, 0, 1_000_000)
 	between("max-connections-per-player", c.MaxPerPlayer, 1, 1_000_000)
 	between("message-rate", c.MessageRate, 1, 100_000)
@@ -141,6 +144,9 @@ func (c *Config) validateLimits() error {
 	}
 	if c.DrainWindow < 0 || c.DrainWindow.Hours() > 1 {
 		errs = append(errs, fmt.Errorf("drain-window: %s is not between 0 and 1h", c.DrainWindow))
+	}
+	if c.CheckpointInterval.Seconds() < 1 || c.CheckpointInterval.Hours() > 24 {
+		errs = append(errs, fmt.Errorf("checkpoint-interval: %s is not between 1s and 24h", c.CheckpointInterval))
 	}
 	if c.SyncInterval.Milliseconds() < 1 || c.SyncInterval.Minutes() > 2 {
 		errs = append(errs, fmt.Errorf("sync-interval: %s is not between 1ms and 2m", c.SyncInterval))

@@ -91,7 +91,7 @@ func TestAReplicatedLogIsTrimmed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Archive, c.Keep, c.segmentRecords, c.checkpointRecords = archive.NewBucket(js), segment, segment, 2*segment
+		c.Archive, c.Keep, c.SegmentRecords, c.CheckpointRecords = archive.NewBucket(js), segment, segment, 2*segment
 	})
 	state := func() jetstream.StreamState {
 		s, err := h.js.Stream(t.Context(), wire.PartitionStream(0))

@@ -46,9 +46,13 @@ type HostConfig struct {
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil keeps none
 
-	// Smaller in tests: of a segment, and of the log between checkpoints. 0 means the
-	// constants.
-	segmentRecords, checkpointRecords uint64
+	// SegmentRecords is how many records are trimmed at once, as a segment of the archive; 0
+	// means archive.MaxSegmentRecords, which is the most.
+	SegmentRecords uint64
+	// A checkpoint is due CheckpointRecords records behind the one before, or
+	// CheckpointInterval if there are any; 0 means 500,000, and five minutes.
+	CheckpointRecords  uint64
+	CheckpointInterval time.Duration
 }
 
 func (c *HostConfig) validate() error {
@@ -59,6 +63,8 @@ func (c *HostConfig) validate() error {
 		return errors.New("room host: no NATS connection")
 	case len(c.Kinds) == 0 || c.Cashier == nil:
 		return errors.New("room host: no games")
+	case c.SegmentRecords > archive.MaxSegmentRecords:
+		return fmt.Errorf("room host: segments of %d records, want at most %d", c.SegmentRecords, archive.MaxSegmentRecords)
 	case c.Partitions < 0 || c.Partitions > wire.MaxPartitions:
 		return fmt.Errorf("room host: %d partitions, want 1 to %d", c.Partitions, wire.MaxPartitions)
 	}

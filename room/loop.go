@@ -47,7 +47,8 @@ func newLoop(h *Host, id int) *loop {
 		Rank:   func(dead string) int { return h.rank(id, dead) },
 		Better: func() []string { return h.better(id) }, Versions: h.members.common,
 		Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Log: h.log, Trim: trim, keeper: h.keeper, metrics: h.metrics, CheckpointRecords: h.cfg.checkpointRecords,
+		Log: h.log, Trim: trim, keeper: h.keeper, metrics: h.metrics,
+		CheckpointRecords: h.cfg.CheckpointRecords, CheckpointInterval: h.cfg.CheckpointInterval,
 	})}
 }
 

@@ -29,7 +29,7 @@ const (
 	feedSilence = time.Second
 	// snapshotEvery and snapshotRecords are how often an owner saves a snapshot, a large
 	// one after as many records as it lists; checkpointEvery and checkpointRecords how
-	// often it goes to the log's storage too.
+	// often it goes to the log's storage too, unless the configuration says otherwise.
 	snapshotEvery     = 30 * time.Second
 	snapshotRecords   = 50_000
 	checkpointEvery   = 5 * time.Minute
@@ -45,8 +45,10 @@ type ReplicaConfig struct {
 	Hot       SnapshotStore   // where snapshots are; nil for none
 	Cold      []SnapshotStore // where checkpoints are, in turn; trimming needs two
 	Trim      *TrimConfig     // nil keeps the whole log
-	// CheckpointRecords is after how many records a checkpoint is due; 0 means 500,000.
-	CheckpointRecords uint64
+	// A checkpoint is due CheckpointRecords records behind the one before, or
+	// CheckpointInterval if there are any; 0 means 500,000, and five minutes.
+	CheckpointRecords  uint64
+	CheckpointInterval time.Duration
 	// Alone tells that no other room server can exist (embedded): the partition is
 	// claimed at once, and nobody is asked first.
 	Alone bool
@@ -468,7 +470,7 @@ func (r *Replica) Sweep() {
 // save takes a snapshot when one is due.
 func (r *Replica) save(now time.Time) {
 	seq, s := r.part.Last().Seq, &r.saved
-	cold := seq >= s.checkpointSeq+cmp.Or(r.cfg.CheckpointRecords, checkpointRecords) || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= checkpointEvery
+	cold := seq >= s.checkpointSeq+cmp.Or(r.cfg.CheckpointRecords, checkpointRecords) || seq > s.checkpointSeq && now.Sub(s.checkpointAt) >= cmp.Or(r.cfg.CheckpointInterval, checkpointEvery)
 	hot := seq >= s.snapshotSeq+snapshotRecords && seq >= s.snapshotSeq+r.part.weight() || seq > s.snapshotSeq && now.Sub(s.snapshotAt) >= snapshotEvery
 	if hot || cold {
 		r.snapshot(now, cold)

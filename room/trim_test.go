@@ -64,7 +64,7 @@ func newTrimStage(t testing.TB) *trimStage {
 		s.whole = append(s.whole, rec)
 	})
 	s.configure = func(c *HostConfig) {
-		c.Archive, c.Keep, c.segmentRecords, c.checkpointRecords = s.archive(c.Conn), trimKeep, trimSegment, trimEvery
+		c.Archive, c.Keep, c.SegmentRecords, c.CheckpointRecords = s.archive(c.Conn), trimKeep, trimSegment, trimEvery
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -57,9 +58,7 @@ func newTrimmer(nc *nats.Conn, js jetstream.JetStream, h *Host) (*Trimmer, error
 			return nil, err
 		}
 		w := archive.NewWriter(r, h.cfg.Archive, p)
-		if n := h.cfg.segmentRecords; n > 0 {
-			w.Records = n
-		}
+		w.Records = cmp.Or(h.cfg.SegmentRecords, w.Records)
 		writers = append(writers, w)
 	}
 	t := NewTrimmer(streams{js}, writers)

@@ -114,7 +114,7 @@ type deploy struct {
 
 func newDeploy(t *testing.T, partitions int) *deploy {
 	d := &deploy{stage: newStage(t, partitions), hosts: map[string]*hosted{}}
-	d.configure = func(c *HostConfig) { c.checkpointRecords = 100 }
+	d.configure = func(c *HostConfig) { c.CheckpointRecords = 100 }
 	return d
 }
 

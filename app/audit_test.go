@@ -415,6 +415,15 @@ func alterations(t *testing.T) []alteration {
 			log[i].Data[at] ^= 1 // of a digit: another digit
 			return log
 		}},
+		{"newer versions than there are", "version of records: expected at most 2", func(log []exported) []exported {
+			return altered(log, "evt.", `"records":2`, `"records":3`)
+		}},
+		{"older versions than came into force", "others than are in force", func(log []exported) []exported {
+			return altered(log, "evt.", `"records":2`, `"records":1`)
+		}},
+		{"owners of older versions", "as the owner's claim says", func(log []exported) []exported {
+			return altered(log, "own.", `"records":2`, `"records":1`)
+		}},
 		{"an unknown record", "subject of a record", func(log []exported) []exported { log[30].Subject = "gift.1"; return log }},
 		{"a balance in a result", "balance at version", func(log []exported) []exported {
 			i := lastWith(log, "res.", `"payout/`, len(log))
@@ -464,6 +473,16 @@ func (p *played) alterExport(t *testing.T, earlier string) {
 			wantDifference(t, c.want, args...)
 		})
 	}
+}
+
+// altered replaces a text in all records on a subject.
+func altered(log []exported, subject, text, by string) []exported {
+	for i, e := range log {
+		if strings.HasPrefix(e.Subject, subject) {
+			log[i].Data = bytes.Replace(e.Data, []byte(text), []byte(by), 1)
+		}
+	}
+	return log
 }
 
 // lastWith is the index of the last record before another on a subject with a text in it.

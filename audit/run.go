@@ -44,11 +44,12 @@ type Report struct {
 
 // PartitionReport is what was read of a partition.
 type PartitionReport struct {
-	Partition   int         `json:"partition"`
-	Last        uint64      `json:"last"` // newest record that was read
-	Head        string      `json:"head"` // of the log up to there, hex
-	Outstanding int         `json:"outstanding"`
-	Notes       judge.Notes `json:"notes"`
+	Partition   int           `json:"partition"`
+	Last        uint64        `json:"last"` // newest record that was read
+	Head        string        `json:"head"` // of the log up to there, hex
+	Outstanding int           `json:"outstanding"`
+	Notes       judge.Notes   `json:"notes"`
+	Versions    wire.Versions `json:"versions"` // in force there
 }
 
 // auditor is an audit under way.
@@ -120,7 +121,7 @@ func (a *auditor) done(err error) (Report, error) {
 	for p, l := range a.logs {
 		head := l.Head()
 		a.report.Partitions = append(a.report.Partitions, PartitionReport{
-			Partition: p, Last: l.Judged(), Head: hex.EncodeToString(head[:]), Outstanding: l.Outstanding(), Notes: l.Notes(),
+			Partition: p, Last: l.Judged(), Head: hex.EncodeToString(head[:]), Outstanding: l.Outstanding(), Notes: l.Notes(), Versions: l.Versions(),
 		})
 		a.report.Unsettled += len(l.Unsettled())
 	}

@@ -18,7 +18,7 @@ func (r *Replica) tryClaim(seen uint64) {
 
 func (r *Replica) claimFrom(epoch uint64, offered bool) {
 	r.claiming, r.replaces = true, epoch
-	c := wire.Claim{Node: r.cfg.Node, Binary: r.cfg.Version, Replaces: epoch, Offered: offered}
+	c := wire.Claim{Node: r.cfg.Node, Binary: r.cfg.Version, Replaces: epoch, Offered: offered, Folds: r.cfg.Partition.versions()}
 	r.stream.Claim(c, r.part.lastOnClaimSubject(epoch))
 }
 

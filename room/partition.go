@@ -93,10 +93,11 @@ func (p *Partition) OwnedLast() bool { return p.byOwner }
 // Rooms is the number of rooms that operators made.
 func (p *Partition) Rooms() int { return len(p.rooms) - 1 }
 
-// duties lists what a room owes to the log.
+// duties lists what a room owes to the log. Rounds of a game that went out of force while a
+// room of it was made are played by its first rules, until it is in force again.
 func (p *Partition) duties(room string) []game.Duty {
 	if r := p.rooms[room]; r != nil {
-		return r.game.Duties(p.versions[r.kind])
+		return r.game.Duties(max(p.versions[r.kind], 1))
 	}
 	return nil
 }

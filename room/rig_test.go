@@ -3,6 +3,7 @@ package room
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -69,7 +70,7 @@ func newRigOf(t testing.TB, cfg PartitionConfig) *rig {
 }
 
 func (r *rig) claim(node string) {
-	r.append(wire.KindClaim, "", game.Encode(wire.Claim{Node: node}))
+	r.append(wire.KindClaim, "", game.Encode(wire.Claim{Node: node, Folds: r.cfg.versions()}))
 	r.fulfil(r.p.roomIDs())
 }
 
@@ -158,10 +159,17 @@ func (r *rig) laterIn(room string, d time.Duration, kind wire.Kind, data []byte)
 	r.queue = slices.Insert(r.queue, i, q)
 }
 
-// putInForce is the owner's, of a version of the records.
-func (r *rig) putInForce(records int) {
+// putInForce is the owner's, of a version of the records. Games that it names are out of
+// force.
+func (r *rig) putInForce(records int, without ...string) {
 	v := firstVersions()
 	v[wire.Records] = records
+	for _, name := range without {
+		delete(v, name)
+	}
+	if maps.Equal(v, r.p.versions) {
+		return
+	}
 	r.append(wire.KindOwner, "", game.Encode(wire.OwnerRecord{Epoch: r.p.Epoch(), Kind: wire.OwnerVersions, Data: game.Encode(v)}))
 }
 

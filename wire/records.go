@@ -8,6 +8,9 @@ type Claim struct {
 	Binary   string `json:"binary"`             // build version, for people
 	Replaces uint64 `json:"replaces,omitempty"` // the epoch seen dead, or the node's own at a checkpoint
 	Offered  bool   `json:"offered,omitempty"`  // the owner of that epoch is alive and offered the partition
+	// Folds are the newest versions that the node can fold; nil in records of older servers.
+	// The fold makes nothing of it: it is for who audits what the node puts into force.
+	Folds Versions `json:"folds,omitempty"`
 }
 
 // OwnerRecord is the payload of an evt record. The fold ignores it unless Epoch

@@ -39,6 +39,8 @@ type Log struct {
 	due     dueHeap
 	notes   Notes
 
+	versions versions
+
 	unopened []*Round // of rooms that were closed, with bets that were refunded
 
 	pending map[string]*Booking // asked for, without a result
@@ -87,7 +89,7 @@ func New(c Config) *Log {
 	}
 	l := &Log{
 		cfg: c, rooms: map[string]*room{}, pending: map[string]*Booking{}, waiting: map[string]int{},
-		actions: map[string]bool{}, money: map[string]*Booking{}, players: map[string]bool{}, scout: newScout(),
+		actions: map[string]bool{}, money: map[string]*Booking{}, players: map[string]bool{}, scout: newScout(), versions: newVersions(),
 	}
 	l.cashier = newCashier(l)
 	return l
@@ -243,11 +245,12 @@ func (l *Log) dispatch(rec *Record) error {
 	case kind == wire.KindResult:
 		return l.result(rec)
 	case kind == wire.KindClaim:
-		if _, ok := claimOf(rec); !ok {
+		c, ok := claimOf(rec)
+		if !ok {
 			l.notes.Foreign.add(rec.Seq)
 			return nil
 		}
-		l.epoch = rec.Seq
+		l.epoch, l.versions.folds = rec.Seq, c.Folds
 		return nil
 	}
 	return l.ownerRecord(rec)
@@ -346,8 +349,10 @@ func (l *Log) ownerRecord(rec *Record) error {
 		return nil
 	}
 	switch evt.Kind {
-	case wire.OwnerTick, wire.OwnerDigest, wire.OwnerVersions:
+	case wire.OwnerTick, wire.OwnerDigest:
 		return nil
+	case wire.OwnerVersions:
+		return l.putInForce(evt.Data)
 	case wire.OwnerLost:
 		l.lose()
 		return nil

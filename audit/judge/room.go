@@ -200,7 +200,7 @@ func (l *Log) create(roomID string, a *wire.Action) {
 	if !wire.ValidRoomID(roomID) || l.rooms[roomID] != nil || json.Unmarshal(a.Args, &args) != nil {
 		return
 	}
-	if l.cfg.Rooms != nil && !l.cfg.Rooms[roomID] {
+	if l.cfg.Rooms != nil && !l.cfg.Rooms[roomID] || l.versions.inForce[args.Game] == 0 {
 		return
 	}
 	uuid, ok := parseUUIDv7(args.UUID)

@@ -48,7 +48,6 @@ test-long: deps test-compose ## Run the tests that take too long for every chang
 	$(TEST) $(RACE) -shuffle=on -timeout 60m -tags long $(ARGS) $(PACKAGES)
 
 ROUNDS ?= 100000
-SEED ?= 1
 
 .PHONY: sim
 sim: ## Simulate a partition for ROUNDS (100000) rounds from SEED (1) on, and each scenario 1000 times

@@ -7,9 +7,10 @@
 #   scripts/bench-swarm.sh rooms   ROOMS (10000) rooms that tick once a second, three players in each; they are made
 #                                  in twenty parts a second apart, so that not all change their phase at once
 #   scripts/bench-swarm.sh slow    one room of PLAYERS (5000) players, REPETITIONS (3) times without and with 1 % of
-#                                  them never reading and 1 % reading a tenth
+#                                  them never reading and 1 % reading a tenth; the last line has the median p99 of
+#                                  the others, and their ratio
 #
-# Ends with a line for each run, and with the exit code of the swarm's verdict. What the swarm and the server say
+# Prints a line for each run, and ends with the exit code of the swarm's verdict. What the swarm and the server say
 # is in OUTPUT (test-output/swarm).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,7 +55,7 @@ race() {
 judge() {
 	local name=$1 room=$2 verdict=0
 	"$program" swarm --url "ws://127.0.0.1:$port/ws" --room "$room" --jwt-secret-file "$data/$name/secrets/jwt.secret" \
-		"${@:3}" >"$output/$name.txt" 2>"$output/$name-progress.txt" || verdict=$?
+		--json "$output/$name.json" --html "$output/$name.html" "${@:3}" >"$output/$name.txt" 2>"$output/$name-progress.txt" || verdict=$?
 	local peak
 	peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$server/status")
 	awk -v name="$name" -v peak="$peak" '
@@ -63,8 +64,13 @@ judge() {
 		$2 == "×" && /missed|degraded|skipped/ { sub(/^ +/, ""); notes = notes "; " $0 }
 		/^verdict/ { verdict = $2 }
 		END { printf "%s: verdict %s, %s messages, delivery %s, peak RSS of the server %d MB%s\n", name, verdict, messages, delivery, peak / 1024, notes }
-	' "$output/$name.txt"
+	' "$output/$name.txt" | tee "$output/$name-line.txt"
 	return "$verdict"
+}
+
+# median_p99 NAME prints the median of the p99 of all runs of that name, in ms.
+median_p99() {
+	sed 's/.* p99 \([0-9.]*\) .*/\1/' "$output/$1"-[0-9]*-line.txt | sort -n | awk '{ v[NR] = $1 } END { print((v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2) }'
 }
 
 # run NAME ROOM TICK_MS FLAG...
@@ -117,12 +123,15 @@ rooms)
 		--duration 65s --settle 15s --max-missed-ticks -1 --max-degraded -1 || failed=1
 	;;
 slow)
+	rm -f "$output"/steady-*-line.txt "$output"/slow-*-line.txt
 	for i in $(seq "${REPETITIONS:-3}"); do
 		for scenario in steady slow; do
 			run "$scenario-$i" arena "${TICK_MS:-100}" --scenario "$scenario" --bots "${PLAYERS:-5000}" --ramp 6s --warm-up 12s \
 				--duration 42s --settle 15s --max-missed-ticks -1 || failed=1
 		done
 	done
+	awk -v without="$(median_p99 steady)" -v with="$(median_p99 slow)" \
+		'BEGIN { printf "slow ratio %.2f (p99 of readers without slow ones %s ms, with them %s ms)\n", with / without, without, with }'
 	;;
 *)
 	sed -n 's/^# \{0,1\}//; 2,14p' "$0" >&2

@@ -155,7 +155,7 @@ type Stakes struct {
 	Round uint64 // the current round, or the last one
 	Over  bool   // it has ended
 	// Open are booked and have no end, nor a booking of it under way; true for them, false
-	// for all others that are known.
+	// for all others that are known. Those that were refused are not.
 	Open map[string]bool
 }
 

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
+	"tickcast/room/crash"
 )
 
 // lostTail is a deployment that loses the tail of its log, with a room that takes bets for
@@ -65,16 +67,22 @@ func (l *lostTail) bet(why string, guest *listener) {
 // back.
 func (l *lostTail) wantNoticed() {
 	l.t.Helper()
-	testkit.Eventually(l.t, "the log tells that it lost its tail", deadline, func() bool {
-		for _, s := range l.rooms {
+	l.wantTold()
+	testkit.Eventually(l.t, "the stake comes back", deadline, func() bool {
+		return l.countRows(`SELECT COUNT(*) FROM ends WHERE kind = 'cancel' AND booking LIKE 'lost/%'`) == 1
+	})
+}
+
+// wantTold wants the log to tell that it lost its tail.
+func (d *deployment) wantTold() {
+	d.t.Helper()
+	testkit.Eventually(d.t, "the log tells that it lost its tail", deadline, func() bool {
+		for _, s := range d.rooms {
 			if _, metrics := s.get(s.internal + "/metrics"); !strings.Contains(metrics, "\ntickcast_room_lost_tails_total ") || strings.Contains(metrics, "\ntickcast_room_lost_tails_total 0") {
 				return false
 			}
 		}
 		return true
-	})
-	testkit.Eventually(l.t, "the stake comes back", deadline, func() bool {
-		return l.countRows(`SELECT COUNT(*) FROM ends WHERE kind = 'cancel' AND booking LIKE 'lost/%'`) == 1
 	})
 }
 
@@ -129,4 +137,71 @@ func TestALostTailUnderLivingServers(t *testing.T) {
 	}
 	l.bet("and play on", guests[1])
 	l.wantWhole()
+}
+
+// TestALostPayout cuts the power of a box behind a cash-out: only the ledger knows of the
+// payout. The round is void, the player keeps what he was told, and the game goes on; the
+// reconciliation tells of it, takes note, and has nothing more to say.
+func TestALostPayout(t *testing.T) {
+	t.Parallel()
+	d := startBox(t)
+	m := &moments{deployment: d, t: t, room: "void", chains: crash.NewChains([]byte(testSecret), rand.Reader)}
+	box, data := d.gateways[0], filepath.Dir(d.database)
+	d.run(d.withSecrets("rooms", "create", m.room, "--set", "betting_ms=3000", "--set", "crashed_ms=500", "--api", box.internal)...)
+	m.ann = d.record("ann", m.room, box)
+	m.watch = m.ann
+	r, point := m.betting()
+	for ; point < 150; r, point = m.betting() { // it must fly until the payout is booked
+	}
+	m.ann.begin("bet", r.Round, betOf{Amount: 1000}).wantOK(nil)
+	m.reading(r, 102)
+	before := time.Now()
+	var out struct{ Payout int64 }
+	m.ann.begin("cashout", r.Round, betOf{}).wantOK(&out)
+	paid := func() int64 {
+		return d.countRows(`SELECT COALESCE(SUM(amount), 0) FROM transfers WHERE kind = 'payout'`)
+	}
+	testkit.Eventually(t, "the payout is booked", deadline, func() bool { return paid() == out.Payout })
+	box.kill()
+	testsvc.CutPower(t, filepath.Join(data, "nats"), before)
+
+	reconcile := func(why, want string, whole bool, args ...string) {
+		t.Helper()
+		text, err := tryCommand(t, d.secrets, append([]string{"ledger", "reconcile", "--data", data}, args...)...)
+		if !strings.Contains(text, want) || (err == nil) != whole {
+			t.Errorf("%s: %v, want %q in\n%s", why, err, want, text)
+		}
+	}
+	reconcile("before the room's owner has seen it", fmt.Sprintf("paid %d, owed 0: the round is not over", out.Payout), false, "--repair")
+	box.startReady()
+	m.wantTold()
+	testkit.Eventually(t, "the round is void", deadline, func() bool {
+		return d.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM rounds WHERE voided = 1 AND round = %d`, r.Round)) == 1
+	})
+	next, point := m.betting()
+	m.ann.begin("bet", next.Round, betOf{Amount: 1000, Auto: 105}).wantOK(nil)
+	m.wantCrash(next, point)
+	testkit.Eventually(t, "the next round is archived", deadline, func() bool {
+		return d.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM rounds WHERE voided = 0 AND round = %d`, next.Round)) == 1
+	})
+	if code := box.stop(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+	if text, err := tryCommand(t, d.secrets, "audit", "--data", data); err == nil || !strings.Contains(text, "refused with no_bet") {
+		t.Errorf("the audit does not name the payout: %v\n%s", err, text)
+	}
+	reconcile("a payout that the log lost", fmt.Sprintf("paid %d, owed 1000: stays", out.Payout), false)
+	reconcile("taking note", "1 mended\nthe ledger is as the log says", true, "--repair")
+	reconcile("afterwards", "\n0 bets and credits of the ledger were settled otherwise", true)
+	for query, want := range map[string]int64{
+		`SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM entries`:                                                       0,
+		`SELECT COUNT(*) FROM audit WHERE operator = 'reconcile'`:                                                            1,
+		`SELECT balance FROM accounts WHERE id = 'ann'`:                                                                      100_000 - 2000 + out.Payout + 1050,
+		`SELECT COUNT(*) FROM transfers WHERE kind NOT IN ('grant', 'stake', 'payout')`:                                      0,
+		fmt.Sprintf(`SELECT COUNT(*) FROM bets b JOIN ends e ON e.bet = b.id WHERE round = %d AND kind = 'payout'`, r.Round): 1,
+	} {
+		if got := d.countRows(query); got != want {
+			t.Errorf("%s: %d, want %d", query, got, want)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 
 	"github.com/nats-io/nats.go"
@@ -28,11 +29,15 @@ func newReconcile() *cobra.Command {
 	var repair bool
 	cmd := &cobra.Command{
 		Use:   "reconcile",
-		Short: "Compare the ledger with the log, and book again what it lost",
+		Short: "Compare the ledger with the log, and mend what either of them lost",
 		Long: `Folds the log of every partition, with what was trimmed from it, and compares the results in it with the ledger:
 a database that lost its newest transactions in a failover, or was restored from a
 backup, lacks some. With --repair exactly these are booked again, under their IDs and in
 their order, and Redis gets a copy.
+
+A log that lost its tail in a power cut does not ask for all that the ledger has booked.
+With --repair players get what the log owes them beyond what they were paid; what they
+were paid beyond that stays theirs, and a note of it is archived.
 
 All ledger workers must be stopped, and serve as well. It needs the settings and the
 secret of a room server, and the ledger's database.`,
@@ -53,7 +58,7 @@ secret of a room server, and the ledger's database.`,
 		},
 	}
 	addFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&repair, "repair", false, "book again what is missing")
+	cmd.Flags().BoolVar(&repair, "repair", false, "book what is missing again, and mend what was settled otherwise")
 	return cmd
 }
 
@@ -88,7 +93,7 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 	if err != nil {
 		return err
 	}
-	recorded, err := readLog(ctx, nc, stores, s.room)
+	said, err := readLog(ctx, nc, stores, s.room)
 	if err != nil {
 		return err
 	}
@@ -96,7 +101,7 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 	if err := l.open(ctx); err != nil {
 		return err
 	}
-	r, err := l.book.Reconcile(ctx, recorded, repair)
+	r, err := l.book.Reconcile(ctx, said, repair)
 	if err == nil {
 		err = printReconciliation(out.people, r, repair)
 	}
@@ -106,26 +111,28 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 	return errors.Join(err, l.close())
 }
 
-// readLog reads what all partitions have recorded.
-func readLog(ctx context.Context, nc *nats.Conn, stores []archive.Store, secret []byte) ([]ledger.Recorded, error) {
+// readLog reads what all partitions say of the ledger.
+func readLog(ctx context.Context, nc *nats.Conn, stores []archive.Store, secret []byte) (ledger.Log, error) {
+	said := ledger.Log{Rounds: map[string]uint64{}}
 	partitions, err := bus.StoredPartitions(ctx, nc)
 	if err != nil {
-		return nil, err
+		return said, err
 	}
-	var recorded []ledger.Recorded
 	for p := range partitions {
 		cfg := room.PartitionConfig{
 			ID: p, Cashier: cashier.Kind{},
 			Kinds: []game.Kind{crash.New(crash.NewChains(secret, rand.Reader)), race.Kind{}},
 		}
-		err := room.History(ctx, nc, stores, cfg, func(b room.Booked) {
-			recorded = append(recorded, ledger.Recorded{Booking: b.Booking, Result: b.Result, Time: b.Time})
+		rest, err := room.History(ctx, nc, stores, cfg, func(b room.Booked) {
+			said.Recorded = append(said.Recorded, ledger.Recorded{Booking: b.Booking, Result: b.Result, Time: b.Time})
 		})
 		if err != nil {
-			return nil, err
+			return said, err
 		}
+		said.Outstanding = append(said.Outstanding, rest.Bookings...)
+		maps.Copy(said.Rounds, rest.Rounds)
 	}
-	return recorded, nil
+	return said, nil
 }
 
 // printReconciliation says what was found. What is left is an error.
@@ -137,15 +144,36 @@ func printReconciliation(w io.Writer, r ledger.Reconciliation, repair bool) erro
 	for _, d := range r.Differs[:min(len(r.Differs), differencesShown)] {
 		fmt.Fprintf(w, "  differs %s\n", d)
 	}
-	if repair {
-		fmt.Fprintf(w, "%d were booked again\n", r.Repaired)
+	fmt.Fprintf(w, "%d bets and credits of the ledger were settled otherwise than the log asks for\n", len(r.Discrepancies))
+	for _, d := range r.Discrepancies[:min(len(r.Discrepancies), differencesShown)] {
+		fmt.Fprintf(w, "  %s of %s in room %s, round %d: paid %d, owed %d: %s\n", d.ID, d.Player, d.Room, d.Round, d.Paid, d.Owed, told(d.Mend))
 	}
+	if repair {
+		fmt.Fprintf(w, "%d were booked again, %d mended\n", r.Repaired, r.Mended)
+	}
+	missing, unmended := len(r.Missing)-r.Repaired, r.Mendable()-r.Mended
 	switch {
 	case len(r.Differs) > 0:
 		return fmt.Errorf("%d bookings differ between ledger and log", len(r.Differs))
-	case len(r.Missing) > r.Repaired:
-		return fmt.Errorf("%d bookings are missing; --repair books them again", len(r.Missing)-r.Repaired)
+	case missing+unmended > 0:
+		return fmt.Errorf("%d bookings are missing and %d were settled otherwise; --repair books and mends them", missing, unmended)
+	case len(r.Discrepancies) > r.Mended:
+		return fmt.Errorf("%d bets of rounds that are not over differ: start room servers and ledger workers, which see to them", len(r.Discrepancies)-r.Mended)
 	}
 	_, err := fmt.Fprintln(w, "the ledger is as the log says")
 	return err
+}
+
+// told says what a repair does.
+func told(m ledger.Mend) string {
+	switch m {
+	case ledger.MendKeep:
+		return "stays, of which a repair takes note"
+	case ledger.MendCancel:
+		return "a repair cancels the stake"
+	case ledger.MendCredit:
+		return "a repair credits what is short"
+	default:
+		return "the round is not over"
+	}
 }

@@ -26,51 +26,74 @@ type Reconciliation struct {
 	Missing  []Recorded // those that the book does not know, in the order in which they are booked
 	Repaired int        // of them
 	Differs  []string   // what book and log say differently, which no repair mends
+
+	Discrepancies []Discrepancy // money that moved otherwise than the log asks for, by ID
+	Mended        int           // of them
 }
 
 // ErrCustody is returned by Reconcile for a repair of a book whose money is in a wallet.
 var ErrCustody = errors.New("the money is in a wallet: what is missing is booked by asking the wallet again")
 
-// Reconcile compares the book with what the log has recorded: outcome, balance and
-// version of every booking. With repair it books what is missing again, under the same
-// IDs and in the order of each player's versions, and stops at the first booking that
-// does not come out as the log says; a second call goes on from there. Nobody else may
-// write the book meanwhile.
-func (b *Book) Reconcile(ctx context.Context, recorded []Recorded, repair bool) (Reconciliation, error) {
-	r := Reconciliation{Recorded: len(recorded)}
-	known, err := b.outcomesOf(ctx, recorded)
+// Reconcile compares the book with what the log has recorded (outcome, balance and
+// version of every booking) and the money that moved with what the log asks for. With
+// repair it books what is missing again, under the same IDs and in the order of each
+// player's versions, and stops at the first booking that does not come out as the log
+// says; then it mends discrepancies, each by one booking. A second call goes on from
+// there. Nobody else may write the book meanwhile.
+func (b *Book) Reconcile(ctx context.Context, log Log, repair bool) (Reconciliation, error) {
+	r, err := b.reconcile(ctx, &log, repair)
 	if err != nil {
 		return r, fmt.Errorf("reconcile ledger: %w", err)
 	}
-	for _, rec := range recorded {
+	return r, nil
+}
+
+func (b *Book) reconcile(ctx context.Context, log *Log, repair bool) (Reconciliation, error) {
+	r := Reconciliation{Recorded: len(log.Recorded)}
+	known, err := b.outcomesOf(ctx, log.Recorded)
+	if err != nil {
+		return r, err
+	}
+	unsure := map[string]bool{}
+	for _, rec := range log.Recorded {
 		have, ok := known[rec.Booking.ID]
 		switch {
 		case rec.Result.Code == wire.CodeConflict: // nothing is kept of it
 		case !ok:
 			r.Missing = append(r.Missing, rec)
+			unsure[rec.Booking.ID] = true
 		case !sameOutcome(have, rec.Result):
 			r.Differs = append(r.Differs, fmt.Sprintf("%s: the book has %s, the log has %s", rec.Booking.ID, describe(have), describe(rec.Result)))
+			unsure[rec.Booking.ID] = true
 		}
 	}
 	inBookingOrder(r.Missing)
-	if !repair || len(r.Missing) == 0 {
-		return r, nil
+	if r.Discrepancies, err = b.discrepancies(ctx, log, unsure); err != nil || !repair || len(r.Missing)+r.Mendable() == 0 {
+		return r, err
 	}
 	if b.custody {
-		return r, fmt.Errorf("reconcile ledger: %w", ErrCustody)
+		return r, ErrCustody
 	}
+	if whole, err := b.bookAgain(ctx, &r); err != nil || !whole {
+		return r, err
+	}
+	return r, b.mend(ctx, &r)
+}
+
+// bookAgain books what is missing; whole is false when it stopped.
+func (b *Book) bookAgain(ctx context.Context, r *Reconciliation) (whole bool, err error) {
 	for _, rec := range r.Missing {
 		got, err := b.Apply(ctx, []wire.Booking{rec.Booking})
 		if err != nil {
-			return r, fmt.Errorf("reconcile ledger: %w", err)
+			return false, err
 		}
 		if !sameOutcome(got[0], rec.Result) {
 			r.Differs = append(r.Differs, fmt.Sprintf("%s: booked again it is %s, the log has %s", rec.Booking.ID, describe(got[0]), describe(rec.Result)))
-			return r, nil
+			return false, nil
 		}
 		r.Repaired++
 	}
-	return r, nil
+	return true, nil
 }
 
 // outcomesOf reads what the book has of the bookings.

@@ -114,11 +114,11 @@ func TestReconcile(t *testing.T) {
 		}
 
 		behind := openBook(t, older)
-		report, err := behind.Reconcile(ctx, recorded, false)
+		report, err := behind.Reconcile(ctx, Log{Recorded: recorded}, false)
 		if missing := len(all) - len(all)/3; err != nil || len(report.Missing) != missing || report.Repaired != 0 || len(report.Differs) != 0 {
 			t.Fatalf("%d missing, %d repaired, differs %q, %v; want %d missing", len(report.Missing), report.Repaired, report.Differs, err, missing)
 		}
-		if report, err = behind.Reconcile(ctx, recorded, true); err != nil || report.Repaired != len(report.Missing) || len(report.Differs) != 0 {
+		if report, err = behind.Reconcile(ctx, Log{Recorded: recorded}, true); err != nil || report.Repaired != len(report.Missing) || len(report.Differs) != 0 {
 			t.Fatalf("%d of %d repaired, differs %q, %v", report.Repaired, len(report.Missing), report.Differs, err)
 		}
 		wantSound(t, behind)
@@ -133,13 +133,13 @@ func TestReconcile(t *testing.T) {
 		if err != nil || err2 != nil || have.Amount != now.Amount || have.Version != now.Version {
 			t.Errorf("Redis has %+v, the book %+v, %v, %v", have, now, err, err2)
 		}
-		if report, err = behind.Reconcile(ctx, recorded, true); err != nil || len(report.Missing)+len(report.Differs) > 0 {
+		if report, err = behind.Reconcile(ctx, Log{Recorded: recorded}, true); err != nil || len(report.Missing)+len(report.Differs)+len(report.Discrepancies) > 0 {
 			t.Errorf("once more: %+v, %v", report, err)
 		}
 
 		// What the book knows differently is told, and not touched.
 		recorded[0].Result.Balance++
-		if report, err = behind.Reconcile(ctx, recorded, true); err != nil || len(report.Differs) != 1 || report.Repaired != 0 {
+		if report, err = behind.Reconcile(ctx, Log{Recorded: recorded}, true); err != nil || len(report.Differs) != 1 || report.Repaired != 0 {
 			t.Errorf("a result that differs: %+v, %v", report, err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/archive"
+	"tickcast/room/game"
 	"tickcast/wire"
 )
 
@@ -20,34 +21,57 @@ type Booked struct {
 	Time    int64 // stored timestamp of the result, Unix ns
 }
 
+// Unsettled is what is under way at the end of a log.
+type Unsettled struct {
+	Bookings []wire.Booking // without a result, in the order of asking
+	// Rounds are the first rounds that are not over, of rooms that take stakes, by the
+	// rooms' UUIDs.
+	Rounds map[string]uint64
+}
+
 // History folds the log of a partition from its first record to its last and hands
 // every booking whose result is in the log to visit, in the order of the results. What was
 // trimmed is read from the given stores of the archive. Of the configuration the games,
 // with their secrets, are needed; Created is the stream's.
-func History(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) error {
-	if err := history(ctx, nc, stores, cfg, visit); err != nil {
-		return fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
+func History(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) (Unsettled, error) {
+	p, err := history(ctx, nc, stores, cfg, visit)
+	if err != nil {
+		return Unsettled{}, fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
 	}
-	return nil
+	return p.unsettled(), nil
 }
 
-func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) error {
+func (p *Partition) unsettled() Unsettled {
+	u := Unsettled{Bookings: p.pending.list(), Rounds: map[string]uint64{}}
+	for _, r := range p.rooms {
+		if k, ok := r.game.(game.Staking); ok {
+			s := k.Stakes()
+			u.Rounds[r.uuid] = s.Round
+			if s.Over {
+				u.Rounds[r.uuid]++
+			}
+		}
+	}
+	return u
+}
+
+func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) (*Partition, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := openFeed(ctx, nc, js, cfg.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.close()
 	trimmed, err := archive.NewReader(nc, stores...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last, err := f.lastSeq(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg.Created = f.created()
 	p := NewPartition(cfg)
@@ -67,13 +91,13 @@ func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg Par
 			return fold(rec)
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := f.read(ctx, p.last.Seq+1, last, fold); err != nil && !errors.Is(err, ErrTrimmed) {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return p, nil
 }
 
 // answered is the outstanding booking that a record answers.

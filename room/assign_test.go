@@ -2,6 +2,7 @@ package room
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -65,6 +66,30 @@ func TestRankCountsWhoCanTakeOver(t *testing.T) {
 	if got := m.rank(0, order, ""); got != 0 {
 		t.Errorf("%d better candidates that are silent, want none", got)
 	}
+}
+
+// TestVersionsAreWhatAllServersAnnounce also if one of them stopped, but not if it is gone.
+func TestVersionsAreWhatAllServersAnnounce(t *testing.T) {
+	own := wire.Versions{wire.Records: 3, "crash": 2, "beat": 1}
+	m, now := newMembers("own", own), time.Now()
+	want := func(why string, want wire.Versions) {
+		t.Helper()
+		if got := m.common(); !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", why, got, want)
+		}
+	}
+	say := func(info wire.NodeInfo) { m.heard(game.Encode(info), now) }
+	want("alone", own)
+	say(wire.NodeInfo{ID: "newer", Folds: wire.Versions{wire.Records: 4, "crash": 2, "beat": 1, "dash": 1}})
+	want("beside a newer one", own)
+	say(wire.NodeInfo{ID: "older", Folds: wire.Versions{wire.Records: 2, "crash": 1}, Partitions: []wire.PartitionInfo{{Halted: "why"}}})
+	want("beside an older one that stopped", wire.Versions{wire.Records: 2, "crash": 1})
+	say(wire.NodeInfo{ID: "oldest"})
+	want("beside one that announces nothing", wire.Versions{wire.Records: 1, "crash": 1})
+	say(wire.NodeInfo{ID: "oldest", Draining: true})
+	want("it goes", wire.Versions{wire.Records: 2, "crash": 1})
+	m.expire(now.Add(nodeExpiry + 1))
+	want("all are silent", own)
 }
 
 func TestAssignMovesLittle(t *testing.T) {

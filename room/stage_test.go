@@ -36,6 +36,7 @@ type stage struct {
 	cache      *cache.Client     // nil until there is a host
 	configure  func(*HostConfig) // of the next hosts; nil leaves them as they are
 
+	book     *modelBook // guarded by mu, as the next; nil without a ledger
 	mu       sync.Mutex
 	updates  map[string]map[uint64]string // room to seq to bytes
 	conflict string
@@ -102,13 +103,15 @@ func (s *stage) serveLedger() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	book := newModelBook()
+	s.book = newModelBook()
 	cc, err := c.Consume(func(m jetstream.Msg) {
 		var b wire.Booking
 		if json.Unmarshal(m.Data(), &b) != nil {
 			return
 		}
-		res, _ := book.apply(b)
+		s.mu.Lock()
+		res, _ := s.book.apply(b)
+		s.mu.Unlock()
 		if _, err := js.Publish(context.Background(), wire.ResultSubject(b.Partition), game.Encode(res)); err == nil {
 			_ = m.Ack()
 		}

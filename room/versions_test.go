@@ -5,19 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
-	"tickcast/room/cashier"
 	"tickcast/room/crash"
 	"tickcast/room/game"
-	"tickcast/room/race"
 	"tickcast/wire"
 )
 
@@ -105,145 +100,9 @@ func (r *beatRoom) Fact(at game.At, kind string, data []byte, fx *game.Effects) 
 	return nil
 }
 
-// deploy is a stage on which servers of several versions come and go.
-type deploy struct {
-	*stage
-	hosts map[string]*hosted // that run
-	ended []*hosted
-}
-
-func newDeploy(t *testing.T, partitions int) *deploy {
-	d := &deploy{stage: newStage(t, partitions), hosts: map[string]*hosted{}}
-	d.configure = func(c *HostConfig) { c.CheckpointRecords = 100 }
-	return d
-}
-
-func testKinds(more ...game.Kind) []game.Kind {
-	return append([]game.Kind{crash.New(crash.NewChains(testSecret, rand.NewChaCha8([32]byte{7}))), race.Kind{}}, more...)
-}
-
-// start starts a server with these games besides crash and race, after the one of that
-// name, if it runs, has ended.
-func (d *deploy) start(node string, more ...game.Kind) *hosted {
-	d.t.Helper()
-	d.end(node)
-	d.hosts[node] = d.hostOf(node, false, testKinds(more...)...)
-	return d.hosts[node]
-}
-
-func (d *deploy) end(node string) {
-	if h := d.hosts[node]; h != nil {
-		h.stop()
-		d.ended = append(d.ended, h)
-		delete(d.hosts, node)
-	}
-}
-
-// wantShares waits until every server owns its share.
-func (d *deploy) wantShares(why string) {
-	d.t.Helper()
-	d.eventually(why, func() bool {
-		for _, h := range d.hosts {
-			if h.owned() != d.partitions/len(d.hosts) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// inForce reports whether a version of beat is in force in all partitions of all servers.
-func (d *deploy) inForce(version int) bool {
-	for _, h := range d.hosts {
-		for _, p := range h.Partitions() {
-			if p.Halted != "" || p.Versions["beat"] != version {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// wantRounds waits until more rounds are played by a version of the rules in each room.
-func (d *deploy) wantRounds(why string, version int, rooms ...string) {
-	d.t.Helper()
-	mark := fmt.Sprintf(`"rules":%d`, version)
-	count := func(room string) (n int) {
-		for _, u := range d.updates[room] {
-			if strings.Contains(u, `"e":"beat"`) && strings.Contains(u, mark) {
-				n++
-			}
-		}
-		return n
-	}
-	before := map[string]int{}
-	d.mu.Lock()
-	for _, room := range rooms {
-		before[room] = count(room)
-	}
-	d.mu.Unlock()
-	d.eventually(why, func() bool {
-		for _, room := range rooms {
-			if count(room) < before[room]+5 {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// wantOneState ends all servers: each that has not halted has the state that a fold of the
-// log from its first record has at the same place, by the newest program. It returns the
-// versions that the logs put into force, in order, of partition 0.
-func (d *deploy) wantOneState(more ...game.Kind) (stated []wire.Versions) {
-	d.t.Helper()
-	for node := range maps.Clone(d.hosts) {
-		d.end(node)
-	}
-	js, err := jetstream.New(d.connect("room"))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	compared := 0
-	for partition := range d.partitions {
-		stream, err := js.Stream(d.t.Context(), wire.PartitionStream(partition))
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		f := &feed{js: js, stream: stream, name: wire.PartitionStream(partition)}
-		info := stream.CachedInfo()
-		p := NewPartition(PartitionConfig{ID: partition, Created: info.Created.UnixNano(), Kinds: testKinds(more...), Cashier: cashier.Kind{}})
-		var out Output
-		err = f.read(d.t.Context(), 1, info.State.LastSeq, func(rec Record) error {
-			if err := p.Apply(rec, &out); err != nil {
-				return err
-			}
-			if evt, _ := decodeOwner(rec.Data); rec.Kind == wire.KindOwner && evt.Kind == wire.OwnerVersions && partition == 0 {
-				stated = append(stated, p.versions)
-			}
-			for _, h := range d.ended {
-				if r := h.replicas[partition]; r.halted == nil && r.part.last.Seq == rec.Seq {
-					compared++
-					if got, want := r.part.Snapshot(), p.Snapshot(); string(got) != string(want) {
-						return fmt.Errorf("%s has at record %d\n%s\nthe log says\n%s", h.cfg.Node, rec.Seq, got, want)
-					}
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	if compared == 0 {
-		d.t.Fatal("nothing was compared")
-	}
-	return stated
-}
-
 // TestARollingDeployAndARollBack replaces servers by newer ones in turn, and those by the
-// old ones in turn, while rounds run. A version comes into force when all servers that are
-// there announce it.
+// old ones in turn, while rounds run and players bet. A version comes into force when all
+// servers that are there announce it. No round is void, and the money is where it must be.
 func TestARollingDeployAndARollBack(t *testing.T) {
 	t.Parallel()
 	d := newDeploy(t, 2)
@@ -258,20 +117,29 @@ func TestARollingDeployAndARollBack(t *testing.T) {
 		if p := wire.PartitionOf(room, d.partitions); !seen[p] {
 			seen[p], rooms = true, append(rooms, room)
 			d.create(room, "beat", nil)
-			d.create("crash-"+room, "crash", fastCrash)
 		}
 	}
+	play := d.play()
 	d.wantRounds("rounds", 1, rooms...)
+	play.wantMore("players bet")
 
 	d.start("one", newer)
 	d.wantShares("the newer one owns its share beside the old one")
 	if !d.inForce(1) {
 		t.Fatal("a version is in force that a server cannot fold")
 	}
-	d.wantRounds("rounds by the rules that both can fold", 1, rooms...)
+	// Each round takes 100 ms of game time, which is no faster than the servers' clocks.
+	for range raiseAfter/(5*time.Duration(beatLength)) + 1 {
+		d.wantRounds("rounds by the rules that both can fold", 1, rooms...)
+	}
+	if !d.inForce(1) {
+		t.Fatal("a version is in force that a server does not announce")
+	}
+	play.wantMore("players bet beside old and newer servers")
 	d.start("two", newer)
 	d.eventually("all are newer, and so are the rules", func() bool { return d.inForce(2) })
 	d.wantRounds("rounds by newer rules", 2, rooms...)
+	play.wantMore("players bet")
 
 	d.start("one", old)
 	d.eventually("the rules are the old ones again, and the old server folds them", func() bool { return d.inForce(1) })
@@ -280,8 +148,11 @@ func TestARollingDeployAndARollBack(t *testing.T) {
 	d.start("two", old)
 	d.wantShares("all are old again")
 	d.wantRounds("rounds by the old rules", 1, rooms...)
+	play.wantMore("players bet")
 
+	play.rest()
 	stated := d.wantOneState(newer)
+	play.wantSettled()
 	var versions []int
 	for _, v := range stated {
 		if n := v["beat"]; len(versions) == 0 || versions[len(versions)-1] != n {

@@ -177,7 +177,7 @@ func (p *played) trim(t *testing.T, before string) {
 }
 
 // atLogs works on the logs of a data directory as a room server.
-func atLogs(t *testing.T, dir string, work func(nc *nats.Conn, js jetstream.JetStream)) {
+func atLogs(t testing.TB, dir string, work func(nc *nats.Conn, js jetstream.JetStream)) {
 	t.Helper()
 	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: filepath.Join(dir, "nats")})
 	if err != nil {

@@ -195,11 +195,11 @@ func TestValidate(t *testing.T) {
 			[]string{"guests: ", "log-level: ", "message-rate: ", "node: ", "partitions: "},
 		},
 		{"a log that is never trimmed", ProcessServe, []string{"--log-keep=-1"}, nil},
-		{"segments and checkpoints", ProcessServe, []string{"--log-keep=0", "--segment-records=100", "--checkpoint-records=100", "--checkpoint-interval=1s"}, nil},
+		{"segments and checkpoints", ProcessServe, []string{"--log-keep=0", "--segment-records=10", "--checkpoint-records=10", "--checkpoint-interval=1s"}, nil},
 		{
 			"small segments and checkpoints", ProcessServe,
-			[]string{"--log-keep=-2", "--segment-records=99", "--checkpoint-records=99", "--checkpoint-interval=999ms"},
-			[]string{"log-keep: -2 is not", "segment-records: 99 is not between 100 and 32768", "checkpoint-records: 99 is not", "checkpoint-interval: 999ms is not between 1s and 24h"},
+			[]string{"--log-keep=-2", "--segment-records=9", "--checkpoint-records=9", "--checkpoint-interval=999ms"},
+			[]string{"log-keep: -2 is not", "segment-records: 9 is not between 10 and 32768", "checkpoint-records: 9 is not", "checkpoint-interval: 999ms is not between 1s and 24h"},
 		},
 		{
 			"large segments and long intervals", ProcessServe,

@@ -44,7 +44,7 @@ type deployment struct {
 // kind is a way to deploy the program.
 type kind struct {
 	name  string
-	start func(testing.TB) *deployment
+	start func(t testing.TB, roomOptions ...string) *deployment
 }
 
 // kinds are all of them. A cluster takes a while, and only with the tag long every test
@@ -60,24 +60,25 @@ func kindsOfRoles() []kind {
 	return list
 }
 
-// onEach runs a test on some kinds of deployments, side by side.
-func onEach(t *testing.T, list []kind, test func(t *testing.T, d *deployment)) {
+// onEach runs a test on some kinds of deployments, side by side, with some options of room
+// servers.
+func onEach(t *testing.T, list []kind, test func(t *testing.T, d *deployment), roomOptions ...string) {
 	t.Parallel()
 	for _, k := range list {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, k.start(t))
+			test(t, k.start(t, roomOptions...))
 		})
 	}
 }
 
 // startBox starts everything in one process.
-func startBox(t testing.TB) *deployment {
+func startBox(t testing.TB, options ...string) *deployment {
 	t.Helper()
 	d := newDeployment(t, 4)
 	data := filepath.Join(t.TempDir(), "data")
 	d.database = filepath.Join(data, "ledger.db")
-	s := newServer(t, d.secrets, "serve", "--data", data, "--partitions", strconv.Itoa(d.partitions))
+	s := newServer(t, d.secrets, append([]string{"serve", "--data", data, "--partitions", strconv.Itoa(d.partitions)}, options...)...)
 	s.startReady()
 	d.gateways, d.rooms, d.ledgers = []*server{s}, []*server{s}, []*server{s}
 	return d
@@ -85,14 +86,14 @@ func startBox(t testing.TB) *deployment {
 
 // startDeployment starts the roles as separate processes against one of each service,
 // NATS with the users and permissions of the roles.
-func startDeployment(t testing.TB) *deployment {
+func startDeployment(t testing.TB, roomOptions ...string) *deployment {
 	t.Helper()
-	return startDeploymentOf(t, 2, 4)
+	return startDeploymentOf(t, 2, 4, roomOptions...)
 }
 
 // startDeploymentOf starts two gateways, a ledger worker and some room servers, which
 // are named room-0, room-1 and so on.
-func startDeploymentOf(t testing.TB, rooms, partitions int) *deployment {
+func startDeploymentOf(t testing.TB, rooms, partitions int, roomOptions ...string) *deployment {
 	t.Helper()
 	d := newDeployment(t, partitions)
 	nats := testsvc.StartNATS(t, bus.ServerConfig(natsPasswords(), bus.ServerOptions{}))
@@ -101,14 +102,14 @@ func startDeploymentOf(t testing.TB, rooms, partitions int) *deployment {
 	d.natsURL, d.database = nats.URL, testsvc.Postgres(t)
 	d.services = []string{"--nats-url", d.natsURL, "--redis-url", redis.URL}
 	d.flushRedis = func() { flush(t, service.Address(redis.Port)) }
-	d.startRoles(rooms, 1)
+	d.startRoles(rooms, 1, roomOptions...)
 	return d
 }
 
 // startCluster starts the roles against three NATS servers that replicate everything,
 // Redis with Sentinels and PostgreSQL: two gateways, three room servers, two ledger
 // workers.
-func startCluster(t testing.TB) *deployment {
+func startCluster(t testing.TB, roomOptions ...string) *deployment {
 	t.Helper()
 	d := newDeployment(t, 4)
 	d.natsCluster = testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
@@ -122,7 +123,7 @@ func startCluster(t testing.TB) *deployment {
 	d.natsURL, d.database, d.postgres = d.natsCluster.URL(), postgres.URL, postgres.Process()
 	d.services = []string{"--nats-url", d.natsURL, "--redis-url", d.sentinels.URL()}
 	d.flushRedis = func() { flush(t, service.Address(d.redisMaster().Port())) }
-	d.startRoles(3, 2, "--replicas", "3")
+	d.startRoles(3, 2, append(roomOptions, "--replicas", "3")...)
 	return d
 }
 
@@ -242,39 +243,65 @@ func (d *deployment) roomOwners() map[string]int {
 	for _, room := range list {
 		inhabited[room.Partition] = true
 	}
-	body, err := newCapture().get(channelInternal, d.gateways[0].internal+"/api/partitions", testSecret)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var answer struct {
-		Partitions []struct {
-			Partition int
-			Owner     string
-		}
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		d.t.Fatal(err)
-	}
 	owners := map[string]int{}
-	for _, p := range answer.Partitions {
-		if inhabited[p.Partition] && p.Owner != "" {
+	for _, p := range d.owned() {
+		if inhabited[p.Partition] {
 			owners[p.Owner]++
 		}
 	}
 	return owners
 }
 
+// ownedPartition is what the operator API tells of one.
+type ownedPartition struct {
+	Partition int
+	Owner     string
+	Epoch     uint64
+}
+
+// owned are the partitions that somebody owns.
+func (d *deployment) owned() []ownedPartition {
+	d.t.Helper()
+	var answer struct{ Partitions []ownedPartition }
+	d.ask("/api/partitions", &answer)
+	return slices.DeleteFunc(answer.Partitions, func(p ownedPartition) bool { return p.Owner == "" })
+}
+
+// ask asks the operator API.
+func (d *deployment) ask(path string, answer any) {
+	d.t.Helper()
+	body, err := newCapture().get(channelInternal, d.gateways[0].internal+path, testSecret)
+	if err == nil {
+		err = json.Unmarshal(body, answer)
+	}
+	if err != nil {
+		d.t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// logSource is where the audit finds the log.
+func (d *deployment) logSource() []string {
+	if d.natsURL == "" {
+		return []string{"--data", filepath.Dir(d.database)}
+	}
+	return []string{"--nats", d.natsURL}
+}
+
+// audit audits the log and the ledger.
+func (d *deployment) audit() (string, error) {
+	d.t.Helper()
+	return tryCommand(d.t, d.secrets, append([]string{"audit", "--sql", d.database}, d.logSource()...)...)
+}
+
 // wantNoDifference audits the log and the ledger. A single box is stopped for it.
 func (d *deployment) wantNoDifference() {
 	d.t.Helper()
-	args := []string{"audit", "--nats", d.natsURL, "--sql", d.database}
 	if d.natsURL == "" {
 		if code := d.gateways[0].stop(); code != 0 {
 			d.t.Errorf("exit code %d after SIGTERM", code)
 		}
-		args = []string{"audit", "--data", filepath.Dir(d.database)}
 	}
-	if out, err := tryCommand(d.t, d.secrets, args...); err != nil || !strings.Contains(out, "no difference") {
+	if out, err := d.audit(); err != nil || !strings.Contains(out, "no difference") {
 		d.t.Errorf("the audit: %v\n%s", err, out)
 	}
 }

@@ -133,8 +133,8 @@ func (c *Config) validateLimits() error {
 	}
 	between("partitions", c.Partitions, 0, wire.MaxPartitions)
 	between("log-keep", c.LogKeep, -1, 1<<40)
-	between("segment-records", c.SegmentRecords, 100, archive.MaxSegmentRecords)
-	between("checkpoint-records", c.CheckpointRecords, 100, 1<<40)
+	between("segment-records", c.SegmentRecords, 10, archive.MaxSegmentRecords)
+	between("checkpoint-records", c.CheckpointRecords, 10, 1<<40)
 	between("max-connections", c.MaxConnections, 0, 1_000_000)
 	between("max-connections-per-player", c.MaxPerPlayer, 1, 1_000_000)
 	between("message-rate", c.MessageRate, 1, 100_000)

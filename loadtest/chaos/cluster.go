@@ -297,6 +297,7 @@ func (c *cluster) member(role string, i int) (*member, error) {
 	case "room":
 		nats = strings.Join(c.relays[i].addresses(), ",")
 		args = append(args, "--partitions", strconv.Itoa(partitions), "--replicas", strconv.Itoa(len(c.nats.Nodes)))
+		args = append(args, trimOptions()...)
 	case "gateway":
 		args = append(args, "--listen", m.public, "--drain-window", "3s")
 	case "ledger":

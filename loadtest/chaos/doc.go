@@ -10,8 +10,9 @@
 // A plan is a list of steps, drawn from a seed; a step is a fault of a kind, done to a
 // target at a time. The cluster has members, which are processes of this program, and
 // services. A relay carries a room server's connections to the log, and can be cut. The
-// schedule inflicts the steps. The journal keeps what the bots' players experienced, the
-// book is what the ledger says in the end, and the records are what the log says.
+// schedule inflicts the steps. The log watch looks at the streams meanwhile. The journal
+// keeps what the bots' players experienced, the book is what the ledger says in the end, and
+// the records are what the log says.
 //
 // # What is never done
 //
@@ -24,7 +25,8 @@
 //
 // All checks of the swarm (see package loadtest), and: every acknowledged command is in the
 // log, and its effect, once, in the ledger; sums, balances and ends hold in the database;
-// the audit finds no difference between log and ledger. Pauses that players saw are told as a
+// the audit finds no difference between log and ledger; logs were trimmed all the time,
+// stayed short, and are whole with the archive. Pauses that players saw are told as a
 // distribution by kind of fault, and are no part of the verdict.
 //
 // # What it does not say

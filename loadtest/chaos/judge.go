@@ -16,6 +16,7 @@ const (
 	checkLedger       = "ledger"
 	checkAudit        = "audit"
 	checkLinear       = "linearizable"
+	checkTrimmed      = "trimmed"
 )
 
 // leastGranted is how many commands a run must have had acknowledged to say anything.

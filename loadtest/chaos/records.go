@@ -15,7 +15,8 @@ type commandKey struct{ player, room, key string }
 // records is what an export of the log says of commands.
 type records struct {
 	commands map[commandKey]int // how often each one's record stands in it
-	total    int                // records of any kind
+	streams  map[string]uint64  // records of any kind, by stream
+	total    uint64             // in all of them
 }
 
 // maxRecordLine bounds a line of an export: a record is at most 1 MiB, in base64.
@@ -28,11 +29,12 @@ func readRecords(path string) (*records, error) {
 		return nil, fmt.Errorf("read export: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	r := &records{commands: map[commandKey]int{}}
+	r := &records{commands: map[commandKey]int{}, streams: map[string]uint64{}}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, maxRecordLine)
 	for lines.Scan() {
 		var l struct {
+			Stream  string `json:"stream"`
 			Subject string `json:"subject"`
 			Data    []byte `json:"data"`
 		}
@@ -40,6 +42,7 @@ func readRecords(path string) (*records, error) {
 			return nil, fmt.Errorf("read export: %w", err)
 		}
 		r.total++
+		r.streams[l.Stream]++
 		kind, _, room, ok := wire.ParseLogSubject(l.Subject)
 		if !ok || kind != wire.KindCommand {
 			continue

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/loadtest"
 )
@@ -78,6 +79,7 @@ type run struct {
 	dir     string
 	cluster *cluster
 	journal journal
+	logs    logWatch
 	out     io.Writer // static; progress
 }
 
@@ -137,6 +139,14 @@ func (r *run) do(ctx context.Context) (*loadtest.Report, error) {
 	if err := r.cluster.start(ctx); err != nil {
 		return nil, err
 	}
+	conn, err := r.cluster.connectLog()
+	if err != nil {
+		return nil, fmt.Errorf("connect to the log: %w", err)
+	}
+	defer conn.Close()
+	if r.logs.js, err = jetstream.New(conn); err != nil {
+		return nil, fmt.Errorf("connect to the log: %w", err)
+	}
 	r.say("the cluster is ready after %.1f s", time.Since(began).Seconds())
 	report, faults, err := r.play(ctx)
 	if err != nil {
@@ -161,6 +171,7 @@ func (r *run) play(ctx context.Context) (*loadtest.Report, []loadtest.Fault, err
 	life, end := context.WithTimeoutCause(ctx, r.Duration+patience, errors.New("the run takes too long"))
 	defer end()
 	var work sync.WaitGroup
+	work.Go(func() { r.logs.run(life) })
 	work.Go(func() {
 		schedule.Run(life)
 		wait(life, max(time.Until(began.Add(r.Duration)), playedAfter))
@@ -211,16 +222,20 @@ func (r *run) judge(ctx context.Context, report *loadtest.Report) {
 	b, err := readBook(ctx, db)
 	var log *records
 	if err == nil {
+		err = r.logs.finish(ctx)
+	}
+	if err == nil {
 		log, err = r.export(ctx)
 	}
 	if err != nil {
 		report.Add(judge(checkAcknowledged, "every acknowledged command is in the log and the ledger", nil, err))
 		return
 	}
-	report.Counts["records of the log"], report.Counts["bets in the ledger"] = uint64(log.total), uint64(len(b.bets))
+	report.Counts["records of the log"], report.Counts["bets in the ledger"] = log.total, uint64(len(b.bets))
 	linear, operations := judgeHistory(&r.journal, b)
 	report.Counts["operations on accounts put into an order"] = uint64(operations)
-	report.Add(judgeAcknowledged(r.journal.answers, log, b), linear, r.audit(ctx))
+	r.logs.count(report.Counts)
+	report.Add(judgeAcknowledged(r.journal.answers, log, b), judgeTrimming(r.logs.logs[:], log.streams), linear, r.audit(ctx))
 }
 
 const ledgerHolds = "PostgreSQL itself: entries sum to zero, nobody is below zero, balances are the sums of their entries, each bet has one end"

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/testkit"
 	"tickcast/wire"
 )
 
@@ -192,6 +194,35 @@ func TestATrimmedLogReadsAsBefore(t *testing.T) {
 			}
 			s.extend(s.writer(), 1050, 1000) // another one finds where it ends
 		})
+	}
+}
+
+// TestASegmentThatIsNotThereYet is read from a replica that is behind, so to speak: it is
+// stored when it has been asked for.
+func TestASegmentThatIsNotThereYet(t *testing.T) {
+	s := newStage(t)
+	js, err := jetstream.New(s.auditor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seg, got := Segment{From: 1, To: 1}, make(chan error, 1)
+	go func() {
+		b, err := NewBucket(js).Get(context.Background(), seg)
+		if err == nil && string(b) != "contents" {
+			err = fmt.Errorf("read %q", b)
+		}
+		got <- err
+	}()
+	// Answers to opening the bucket, and to looking for the object twice.
+	testkit.Eventually(t, "it is asked for again", time.Minute, func() bool { return s.auditor.Stats().InMsgs >= 3 || len(got) > 0 })
+	if err := s.store.Put(t.Context(), seg, []byte("contents")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.store.Get(t.Context(), Segment{From: 2, To: 2}); !errors.Is(err, jetstream.ErrObjectNotFound) {
+		t.Fatalf("one that is never stored: %v", err)
 	}
 }
 

@@ -31,6 +31,9 @@ const (
 	// getTimeout is after how long a segment is asked for again: when another server puts
 	// it meanwhile the contents may vanish while they are read.
 	getTimeout = 10 * time.Second
+	// replicaLag is for how long a segment may be missing that was listed, or put: any
+	// replica answers, and one may be behind.
+	replicaLag = 2 * time.Second
 )
 
 // Bucket is the Store in the log's own storage, which is the default.
@@ -105,7 +108,7 @@ func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for began := time.Now(); ; {
 		attempt, cancel := context.WithTimeout(ctx, getTimeout)
 		contents, err := o.GetBytes(attempt, s.Name())
 		cancel()
@@ -114,8 +117,12 @@ func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
 		}
 		// The library hands out the contents by a pipe, which has a deadline of its own.
 		late := errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
-		if !late || ctx.Err() != nil {
+		behind := errors.Is(err, jetstream.ErrObjectNotFound) && time.Since(began) < replicaLag
+		if !late && !behind || ctx.Err() != nil {
 			return nil, fmt.Errorf("read %v from bucket %s: %w", s, wire.BucketArchive, err)
+		}
+		if behind {
+			time.Sleep(readRetry)
 		}
 	}
 }

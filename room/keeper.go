@@ -164,10 +164,10 @@ func (k *keeper) flush(ctx context.Context) {
 }
 
 // restore returns the partition of the newest snapshot that belongs to the log, or
-// the state before the first record. missing is the last record of a snapshot that the log
+// the state before the first record. missing is what a snapshot knows that the log
 // perhaps had and has not any more; nil for none. An error tells that there may be a newer
 // snapshot, which could not be read; game.ErrUnknown, that newer versions are needed to.
-func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing *Place, unread error) {
+func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing *witness, unread error) {
 	best = NewPartition(cfg)
 	for i, store := range append([]SnapshotStore{k.hot}, k.cold...) {
 		if store == nil {
@@ -181,7 +181,7 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (bes
 				continue
 			}
 			if errors.Is(err, errLost) {
-				missing = &p.last
+				missing = p.witness()
 			}
 			k.log.Warn("snapshot not used", "store", []string{"redis", "checkpoint", "checkpoint b"}[i], "partition", cfg.ID, "err", err)
 			if !errors.Is(err, errUnfit) {

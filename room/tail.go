@@ -31,8 +31,8 @@ const (
 // ledger, which may have booked what is not in the log any more.
 type tail struct {
 	openedAt time.Time
-	reopen   bool   // the fold is not of this log: it begins again
-	known    *Place // a record that was folded or saved, and is perhaps not in the log
+	reopen   bool     // the fold is not of this log: it begins again
+	known    *witness // what was folded or saved, and is perhaps not in the log
 
 	why     string           // it is proven and not in the log yet
 	orphans []wire.OpenStake // to be cancelled, and not in the log yet
@@ -43,6 +43,15 @@ type tail struct {
 	until    time.Time       // until then, or the answer, nothing is appended; zero for not
 	suspects map[string]bool // stakes that nobody knows, by the answer before
 }
+
+// witness is the last record of a state, and when that last knew of a lost tail: a fold that
+// begins again meets records of before that tell of another one.
+type witness struct {
+	Place
+	lostAt int64 // stored timestamp, Unix ms
+}
+
+func (p *Partition) witness() *witness { return &witness{p.last, p.lostAt} }
 
 func (t *tail) waits(now time.Time) bool { return now.Before(t.until) }
 
@@ -67,10 +76,10 @@ func (r *Replica) replaced() bool {
 // record never happened, and this replica claims: it knows what nobody else may know.
 // Whether the tail is really lost is known when that claim is in the log.
 func (r *Replica) beginAgain(why string, seq uint64) {
-	known := r.part.Last()
+	known := r.part.witness()
 	r.log.Error("the log lost its tail, and the fold begins again: "+why, "seq", seq, "folded", known.Seq)
 	r.fallSilent("lost")
-	r.tail.known, r.tail.reopen = &known, true
+	r.tail.known, r.tail.reopen = known, true
 	r.restart()
 }
 
@@ -107,7 +116,7 @@ func (r *Replica) reclaim() {
 func (r *Replica) lookBack(now time.Time, offered bool) {
 	t := &r.tail
 	t.why, t.orphans, t.suspects, t.answered, t.until = "", nil, nil, false, time.Time{}
-	if t.known != nil && r.missing(*t.known) {
+	if t.known != nil && r.missing(t.known.Place) {
 		r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", t.known.Seq))
 	}
 	t.known = nil
@@ -273,7 +282,10 @@ func (r *Replica) testify(last uint64) {
 func (r *Replica) testified(o *Output) {
 	if o.Lost {
 		r.metrics.lost.Inc()
-		r.tail.why, r.tail.known = "", nil
+		r.tail.why = ""
+		if k := r.tail.known; k != nil && r.part.lostAt > k.lostAt {
+			r.tail.known = nil
+		}
 	}
 	if o.Orphans {
 		r.tail.orphans = nil

@@ -3,7 +3,8 @@
 // everything that can happen to them. It is a test: all of it stands in test files.
 //
 // Real are the Replica with its fold, games, detector, snapshots and checkpoints, the
-// Trimmer, the archive's writer and reader, and the auditor. Models are the log with its leader's clock, its windows and silences; core messaging;
+// Trimmer, the archive's writer and reader, and the auditor. Models are the log with its leader's clock, its windows,
+// silences and lost tails; core messaging;
 // the gateway, by the rules of docs/protocol.md and of commands; the ledger, by the rules
 // of its package; Redis, and where checkpoints and segments are.
 //

@@ -12,10 +12,11 @@ import (
 // gateway is the model of one: it applies updates by their number and fills gaps, and
 // brings commands to the log until each has its answer.
 type gateway struct {
-	w    *world
-	name string
-	link link
-	life int
+	w        *world
+	name     string
+	link     link
+	life     int
+	cutUntil int64 // as it was when somebody was asked last
 
 	rooms   map[string]*copied
 	pending map[answerID]*pending
@@ -24,13 +25,19 @@ type gateway struct {
 
 // copied is a gateway's copy of a room, as far as players of the simulation look at it.
 type copied struct {
-	seq    uint64
-	tick   int64
-	phase  string
-	round  uint64
-	asking bool
-	heard  int64 // when something of the room was
-	jumps  int   // snapshots
+	log     string // empty while nobody has told
+	seq     uint64
+	chain   uint64 // of its updates; 0 when they come from a snapshot
+	speaker uint64 // epoch of the owner that said the newest
+	ring    map[uint64]uint64
+	unsure  bool  // nothing is applied until a snapshot is there
+	wrong   int64 // since when it goes on along a tail that the log has lost; 0 for not
+	tick    int64
+	phase   string
+	round   uint64
+	asking  bool
+	heard   int64 // when something of the room was
+	jumps   int   // snapshots
 }
 
 // pending is a command without an answer.
@@ -50,15 +57,25 @@ func newGateway(w *world, i int) *gateway {
 	return g
 }
 
+// putRightWithin is how long a gateway that was cut off may go on along a lost tail.
+const putRightWithin = 10 * time.Second
+
 // quiet is after how long a silence a room is asked for what was missed.
 const quiet = int64(5 * time.Second)
 
 func (g *gateway) lookLater() {
 	g.w.after(time.Second, func() {
 		for i := range g.w.cfg.rooms {
-			if c := g.copyOf(roomName(i)); g.w.now-c.heard > quiet {
+			c := g.copyOf(roomName(i))
+			if c.unsure || g.w.now-c.heard > quiet || g.cutUntil != g.link.core && g.link.connected() {
 				g.catchUp(roomName(i))
 			}
+			if c.wrong != 0 && g.w.now-c.wrong > int64(putRightWithin) {
+				g.w.fail("%s goes on with %s along a tail that the log has lost", g.name, roomName(i))
+			}
+		}
+		if g.link.connected() {
+			g.cutUntil = g.link.core
 		}
 		g.lookLater()
 	})
@@ -74,37 +91,58 @@ func (g *gateway) restart() {
 func (g *gateway) copyOf(room string) *copied {
 	c := g.rooms[room]
 	if c == nil {
-		c = &copied{}
+		c = &copied{chain: fnvOffset, ring: map[uint64]uint64{}}
 		g.rooms[room] = c
 	}
 	return c
 }
 
-// heard takes a message of an owner.
+// heard takes a message of an owner. One of a newer owner that does not know what an owner
+// before said tells that the log lost its tail.
 func (g *gateway) heard(room string, class wire.OutClass, h wire.OutHeader, body []byte) {
 	c := g.copyOf(room)
 	c.heard = g.w.now
+	newer := h.Epoch > c.speaker
+	switch was, ok := c.ring[h.Seq]; {
+	case g.w.cfg.broken == staysAstray:
+	case class == wire.OutMeta, class == wire.OutUpdate && h.Seq <= c.seq && newer && ok && was != sum(body):
+		c.unsure = true
+	case class == wire.OutTick && h.Seq < c.seq && newer:
+		g.jump(room)
+	}
 	switch {
+	case c.unsure:
+		g.jump(room)
+		return
 	case class == wire.OutTick && h.Time >= c.tick:
 		c.tick = h.Time
 	case class == wire.OutUpdate && h.Seq == c.seq+1:
-		g.apply(room, h.Seq, body)
+		g.apply(room, h.Epoch, h.Seq, body)
 	case class == wire.OutUpdate && h.Seq > c.seq && g.w.cfg.broken == ignoresGaps:
-		g.apply(room, h.Seq, body)
+		g.apply(room, h.Epoch, h.Seq, body)
 	}
 	if h.Seq > c.seq {
 		g.catchUp(room)
 	}
 }
 
+// ringUpdates is how many updates a gateway has of a room.
+const ringUpdates = 512
+
 // apply takes the next update of a room.
-func (g *gateway) apply(room string, seq uint64, body []byte) {
+func (g *gateway) apply(room string, epoch, seq uint64, body []byte) {
 	c := g.copyOf(room)
-	u := g.w.truth.updates[room][seq-1]
-	if seq != c.seq+1 || u.sum != sum(body) {
+	u, ok := g.w.truth.find(room, seq, c.chain, body)
+	if !ok && g.w.truth.lostTails > 0 {
+		if u, ok = g.w.truth.find(room, seq, 0, body); c.wrong == 0 {
+			c.wrong = g.w.now
+		}
+	}
+	if seq != c.seq+1 || !ok {
 		g.w.fail("%s applies an update %d of %s behind %d that is not the next", g.name, seq, room, c.seq)
 	}
-	c.seq = seq
+	c.seq, c.chain, c.speaker, c.ring[seq] = seq, u.chain, epoch, u.sum
+	delete(c.ring, seq-ringUpdates)
 	if u.phase != "" {
 		c.phase, c.round = u.phase, u.round
 	}
@@ -117,20 +155,33 @@ func (g *gateway) catchUp(room string) {
 	if c.asking {
 		return
 	}
+	if c.unsure {
+		g.jump(room)
+		return
+	}
 	c.asking = true
 	g.w.ask(&g.link, wire.Ask{Op: wire.AskSince, Room: room, Seq: c.seq}, func(r *wire.AskReply) {
 		if g.life != life {
 			return
 		}
 		c.asking = false
+		if r != nil && r.Error == nil && c.log == "" {
+			c.log = r.Log
+		}
 		switch {
-		case r == nil || r.Error != nil || r.Seq < c.seq: // or a follower that is behind
+		case r == nil || r.Error != nil:
+		case r.Log != c.log && g.w.cfg.broken != staysAstray:
+			c.unsure = true
+			g.jump(room)
+		case r.Seq < c.seq && r.Epoch > c.speaker:
+			g.jump(room)
+		case r.Seq < c.seq: // a follower that is behind
 		case r.Lost:
 			g.jump(room)
 		default:
 			for _, u := range r.Updates {
 				if u.Seq == c.seq+1 {
-					g.apply(room, u.Seq, u.Message)
+					g.apply(room, r.Epoch, u.Seq, u.Message)
 				}
 			}
 		}
@@ -139,6 +190,9 @@ func (g *gateway) catchUp(room string) {
 
 func (g *gateway) jump(room string) {
 	c, life := g.copyOf(room), g.life
+	if c.asking {
+		return
+	}
 	c.asking = true
 	g.w.ask(&g.link, wire.Ask{Op: wire.AskSnapshot, Room: room}, func(r *wire.AskReply) {
 		if g.life != life {
@@ -149,10 +203,15 @@ func (g *gateway) jump(room string) {
 			Phase string
 			Round uint64
 		}
-		if r == nil || r.Error != nil || r.Seq < c.seq || json.Unmarshal(r.View, &v) != nil {
+		if r == nil || r.Error != nil || json.Unmarshal(r.View, &v) != nil {
 			return
 		}
-		c.seq, c.phase, c.round = r.Seq, v.Phase, v.Round
+		c.unsure = false
+		if r.Log == c.log && r.Seq < c.seq && r.Epoch <= c.speaker {
+			return
+		}
+		c.log, c.seq, c.speaker, c.phase, c.round = r.Log, r.Seq, r.Epoch, v.Phase, v.Round
+		c.chain, c.ring, c.wrong = 0, map[uint64]uint64{}, 0
 		c.jumps++
 	})
 }

@@ -32,10 +32,14 @@ type ledger struct {
 	house    int64
 	accounts map[string]*account
 	outcomes map[string]wire.BookingResult
+	asked    map[string][]byte // bookings with an outcome as they were asked for; none of a tombstone
 	bets     map[string]*bet
 	moved    map[string]int // how often a booking moved money
+	paid     map[string]int // and how often one that ends a stake
 	archived map[string]bool
 	newest   map[string]uint64 // archived round by room
+	// witnessed is what was told before, for what is broken.
+	witnessed []wire.OpenStake
 }
 
 type account struct{ balance, version int64 }
@@ -47,19 +51,27 @@ type bet struct {
 	number uint64
 	round  string // with the room's UUID
 	end    string // payout, cancel, lost
+	// endedBy is the booking of the end; astray, that records asked for it which the log lost.
+	endedBy string
+	astray  bool
+	// late tells that it was booked for a tail that the log had lost before.
+	late bool
 }
 
 // job is a booking in the queue.
 type job struct {
 	booking wire.Booking
+	id      string
+	came    int64
 	again   int64 // it is out until then
 	done    bool
+	doneAt  int64
 }
 
 func newLedger(w *world) *ledger {
 	return &ledger{
 		w: w, link: link{w: w}, sent: map[string]bool{}, ids: map[string]int64{}, accounts: map[string]*account{},
-		outcomes: map[string]wire.BookingResult{}, bets: map[string]*bet{}, moved: map[string]int{}, archived: map[string]bool{}, newest: map[string]uint64{},
+		outcomes: map[string]wire.BookingResult{}, asked: map[string][]byte{}, bets: map[string]*bet{}, moved: map[string]int{}, paid: map[string]int{}, archived: map[string]bool{}, newest: map[string]uint64{},
 	}
 }
 
@@ -74,7 +86,7 @@ func (l *ledger) queued(id string, data []byte) {
 		l.w.fail("a booking is no JSON: %v", err)
 		return
 	}
-	l.queue = append(l.queue, &job{booking: b})
+	l.queue = append(l.queue, &job{booking: b, id: id, came: l.w.now})
 	l.pull()
 }
 
@@ -86,10 +98,10 @@ func (l *ledger) pull() {
 	if l.busy >= workers || l.w.now < l.down {
 		return
 	}
-	l.queue = slices.DeleteFunc(l.queue, func(j *job) bool { return j.done })
+	l.queue = slices.DeleteFunc(l.queue, func(j *job) bool { return j.done && l.w.now-j.doneAt > int64(time.Second) })
 	var batch []*job
 	for _, j := range l.queue {
-		if j.again <= l.w.now && len(batch) < 16 {
+		if !j.done && j.again <= l.w.now && len(batch) < 16 {
 			batch = append(batch, j)
 		}
 	}
@@ -127,7 +139,7 @@ func (l *ledger) work(batch []*job) {
 		m := message{kind: wire.KindResult, data: encode(results[i])}
 		l.w.log.publish(&l.link, m, 2*time.Second, func(a ack) {
 			if a.err == nil && !dies() {
-				j.done = true
+				j.done, j.doneAt = true, l.w.now
 			}
 		})
 	}
@@ -136,9 +148,14 @@ func (l *ledger) work(batch []*job) {
 
 // apply books one booking, once.
 func (l *ledger) apply(b wire.Booking) wire.BookingResult {
+	asked := encode(b)
 	if r, known := l.outcomes[b.ID]; known && l.w.cfg.broken != booksTwice {
+		if first, ok := l.asked[b.ID]; ok && string(first) != string(asked) {
+			return l.askedAnew(&b, r)
+		}
 		return r
 	}
+	l.asked[b.ID] = asked
 	r := wire.BookingResult{ID: b.ID, Player: b.Player, Booked: true}
 	if code := l.decide(&b); code != "" {
 		r.Booked, r.Code = false, code
@@ -162,14 +179,15 @@ func (l *ledger) decide(b *wire.Booking) wire.Code {
 			return wire.CodeInsufficientFunds
 		}
 		l.move(b, -b.Amount)
-		l.bets[b.ID] = &bet{player: b.Player, room: b.Room, amount: b.Amount, number: b.Bet.Round, round: key}
+		l.bets[b.ID] = &bet{player: b.Player, room: b.Room, amount: b.Amount, number: b.Bet.Round, round: key, late: l.w.history.lost(b.ID)}
 	case wire.BookPayout:
 		k := l.bets[b.Stake]
 		if k == nil || k.end != "" || k.player != b.Player {
-			l.w.fail("%s ends a bet that is not open: %+v", b.ID, k)
-			return wire.CodeNoBet
+			if l.refuse(b, k); k == nil || l.w.cfg.broken != paysAgain {
+				return wire.CodeNoBet
+			}
 		}
-		k.end = "payout"
+		l.end(k, "payout", b.ID)
 		l.move(b, b.Amount)
 	case wire.BookCancel:
 		return l.cancel(b)
@@ -184,17 +202,26 @@ func (l *ledger) decide(b *wire.Booking) wire.Code {
 	return ""
 }
 
+// askedAnew is for an ID under which something else was asked before: a fold that lost its
+// tail asks at another time.
+func (l *ledger) askedAnew(b *wire.Booking, first wire.BookingResult) wire.BookingResult {
+	if l.w.truth.lostTails == 0 {
+		l.w.fail("%s is asked for twice, and not the same", b.ID)
+	}
+	return wire.BookingResult{ID: b.ID, Player: first.Player, Code: wire.CodeConflict}
+}
+
 func (l *ledger) cancel(b *wire.Booking) wire.Code {
 	switch k := l.bets[b.Stake]; {
 	case k == nil:
 		if _, known := l.outcomes[b.Stake]; !known && l.w.cfg.broken != noTombstones {
 			l.outcomes[b.Stake] = wire.BookingResult{ID: b.Stake, Player: b.Player, Code: wire.CodeBetVoided}
 		}
-	case k.end == "":
-		k.end = "cancel"
+	case k.end == "", k.end != "cancel" && k.astray && l.w.cfg.broken == paysAgain:
+		l.end(k, "cancel", b.ID)
 		l.move(b, k.amount)
 	case k.end != "cancel":
-		l.w.fail("%s cancels a bet that ended as %s", b.ID, k.end)
+		l.refuse(b, k)
 		return wire.CodeNoBet
 	}
 	return ""
@@ -209,8 +236,24 @@ func (l *ledger) archive(b *wire.Booking) {
 	l.newest[b.Round.RoomUUID] = max(l.newest[b.Round.RoomUUID], b.Round.Round)
 	for _, k := range l.bets {
 		if k.round == key && k.end == "" && !b.Round.Voided {
-			k.end = "lost"
+			l.end(k, "lost", b.ID)
 		}
+	}
+}
+
+// end ends a bet, once.
+func (l *ledger) end(k *bet, end, by string) {
+	k.end, k.endedBy, k.astray = end, by, l.w.history.strayed(by)
+}
+
+// refuse is for a booking that would end a bet again. That of a record behind a lost tail
+// may come upon an end of a record that was in it.
+func (l *ledger) refuse(b *wire.Booking, k *bet) {
+	if k != nil && k.end == "lost" && k.late && strings.HasPrefix(b.ID, "lost/") {
+		return // the round was over before
+	}
+	if k == nil || !k.astray && !l.w.history.strayed(b.ID) {
+		l.w.fail("%s ends a bet that is not open: %+v", b.ID, k)
 	}
 }
 
@@ -229,7 +272,11 @@ func (l *ledger) move(b *wire.Booking, change int64) {
 	a.balance += change
 	a.version++
 	l.house -= change
-	l.moved[b.ID]++
+	if l.moved[b.ID]++; b.Stake != "" {
+		if l.paid[b.Stake]++; l.paid[b.Stake] > 1 {
+			l.w.fail("%s is paid for %d times", b.Stake, l.paid[b.Stake])
+		}
+	}
 }
 
 // check is behind each booking: what must be true of the book at any time.

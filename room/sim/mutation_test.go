@@ -24,10 +24,16 @@ const (
 	purgesUnarchived = "a trimmer purges what is not in the archive"
 	losesSegments    = "the archive loses segments that were read back"
 	losesCheckpoints = "both checkpoints are lost when the log is purged"
+
+	noOrphans    = "nobody is told of stakes that the log has lost"
+	staleWitness = "the ledger tells what it knew when it was asked before"
+	paysAgain    = "the ledger ends a bet again that ended in a lost tail"
+	staysAstray  = "a gateway goes on with what the log has lost"
 )
 
 // altered is a record as a server that is broken sees it.
 func (s *server) altered(rec room.Record) room.Record {
+	rec = s.beyond(rec)
 	switch {
 	case s.w.cfg.broken == noFence && rec.Kind == wire.KindOwner:
 		var evt wire.OwnerRecord

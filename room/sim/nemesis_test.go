@@ -61,6 +61,13 @@ func (n *nemesis) strike() {
 		{"snapshot damaged", func() { w.redis.damage = []string{"lost", "cut", "flipped", "old"}[w.rnd.IntN(4)] }},
 		{"checkpoint damaged", func() { w.buckets[w.rnd.IntN(2)].damage = []string{"lost", "cut", "flipped", "old"}[w.rnd.IntN(4)] }},
 		{"archive fails", func() { w.archive.damage = damages[w.rnd.IntN(len(damages))] }},
+		{"stale node", func() { w.log.behind(1+w.rnd.Uint64N(20), w.between(50*time.Millisecond, 2*time.Second)) }},
+		{"power cut", func() {
+			if w.cfg.power {
+				w.cutPower(lostMoments[w.rnd.IntN(len(lostMoments))], w.between(darkFrom, darkTo))
+			}
+		}},
+		{"deploy", func() { n.deploy(s) }},
 		{"operator", n.operate},
 	}
 	strike := strikes[w.rnd.IntN(len(strikes))]
@@ -97,12 +104,13 @@ func (n *nemesis) killGateway(g *gateway) {
 
 // operate is an operator who meddles, though seldom.
 func (n *nemesis) operate() {
-	room := roomName(n.w.rnd.IntN(n.w.cfg.rooms))
+	i := n.w.rnd.IntN(n.w.cfg.rooms)
+	room := roomName(i)
 	switch n.w.rnd.IntN(8) {
 	case 0:
 		n.w.operator.act(room, "void", nil)
 	case 1:
-		n.w.operator.act(room, "set", []byte(n.w.operator.settings()))
+		n.w.operator.act(room, "set", []byte(n.w.operator.settings(i)))
 	case 2:
 		n.w.operator.act(room, "pause", nil)
 		n.w.after(n.w.between(0, 3*time.Second), func() { n.w.operator.act(room, "resume", nil) })
@@ -113,10 +121,15 @@ func (n *nemesis) operate() {
 func (n *nemesis) end() {
 	n.ended = true
 	w := n.w
-	w.cfg.loss, w.log.silent = 0, w.now
+	w.cfg.loss, w.log.silent, w.log.stale, w.dark = 0, w.now, stale{}, w.now
+	w.ledger.link.log, w.ledger.link.core, w.operator.link.log, w.operator.link.core = w.now, w.now, w.now, w.now
 	w.ledger.downFor(0)
 	for _, s := range w.servers {
 		s.link.log, s.link.core = w.now, w.now
+		if s.old && s.replica != nil { // all are of the newest version in the end
+			s.kill()
+		}
+		s.old = false
 		if s.replica == nil {
 			s.start()
 		}

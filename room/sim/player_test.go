@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"tickcast/internal/linear"
+	"tickcast/room/crash"
+	"tickcast/room/race"
 	"tickcast/wire"
 )
 
@@ -21,6 +23,8 @@ type player struct {
 	sent []*command
 	bets map[seat]uint64 // confirmed bets: the round
 	open int             // commands without an answer
+
+	taps, scored map[heat]int64 // as often as he has tapped, and as he was told
 }
 
 type seat struct {
@@ -42,7 +46,7 @@ type command struct {
 }
 
 func newPlayer(w *world, i int) *player {
-	p := &player{w: w, name: fmt.Sprint("player-", i), bets: map[seat]uint64{}}
+	p := &player{w: w, name: fmt.Sprint("player-", i), bets: map[seat]uint64{}, taps: map[heat]int64{}, scored: map[heat]int64{}}
 	p.stepLater()
 	return p
 }
@@ -78,6 +82,8 @@ func (p *player) step() {
 		}
 	case n < 11:
 		p.command(g, wire.CashierRoom, p.key(), "refill", 0, "")
+	case c.phase == "running":
+		p.tap(g, room, c.round)
 	case c.phase == "betting" && n < 75:
 		p.bet(g, room, c.round, slot)
 	case c.phase == "betting" && n < 85:
@@ -112,6 +118,18 @@ func (p *player) bet(g *gateway, room string, round uint64, slot int) *command {
 	return p.command(g, room, p.key(), "bet", round, fmt.Sprintf(`{"slot":%d,"amount":%d%s}`, slot, amount, auto))
 }
 
+// heat is a round of a race.
+type heat struct {
+	room  string
+	round uint64
+}
+
+// tap tells how often a player has tapped in this round, which now and then is too often.
+func (p *player) tap(g *gateway, room string, round uint64) {
+	h := heat{room, round}
+	p.command(g, room, p.key(), "tap", round, fmt.Sprintf(`{"n":%d}`, p.taps[h]+1+p.w.rnd.Int64N(6)))
+}
+
 // command sends a command, unless this very one was sent already.
 func (p *player) command(g *gateway, room, key, op string, round uint64, args string) *command {
 	c := &command{room: room, invoked: p.w.now, wire: wire.Command{
@@ -123,7 +141,11 @@ func (p *player) command(g *gateway, room, key, op string, round uint64, args st
 		return nil
 	}
 	p.w.truth.expects[c.id] = true
+	p.w.truth.keyless[c.id] = op == "tap"
+	var tapped struct{ N int64 }
 	_ = json.Unmarshal(c.wire.Args, &struct{ Slot *int }{&c.slot})
+	_ = json.Unmarshal(c.wire.Args, &tapped)
+	p.taps[heat{room, round}] = max(p.taps[heat{room, round}], tapped.N)
 	p.sent = append(p.sent, c)
 	p.open++
 	p.send(g, c)
@@ -159,7 +181,7 @@ func (p *player) answered(c *command, answer json.RawMessage) {
 	if !c.answer.OK {
 		return
 	}
-	var result struct{ Centi, Balance, Version int64 }
+	var result struct{ Centi, Balance, Version, Points int64 }
 	_ = json.Unmarshal(c.answer.Result, &result)
 	switch c.wire.Op {
 	case "bet":
@@ -167,9 +189,12 @@ func (p *player) answered(c *command, answer json.RawMessage) {
 		p.w.history.reads = append(p.w.history.reads, linear.Operation{
 			Account: p.name, Kind: linear.Read, Outcome: linear.Done, Invoke: c.invoked, Return: p.w.now, Balance: result.Balance, Version: result.Version,
 		})
+	case "tap":
+		h := heat{c.room, c.wire.Round}
+		p.scored[h] = max(p.scored[h], result.Points)
 	case "cashout":
-		if point := p.w.truth.rooms[c.room].crash[c.wire.Round]; result.Centi > point {
-			p.w.fail("%s is paid %d hundredths of round %d of %s, which crashed at %d", p.name, result.Centi, c.wire.Round, c.room, point)
+		if p.w.truth.rooms[c.room].over(result.Centi, c.wire.Round) {
+			p.w.fail("%s is paid %d hundredths of round %d of %s, which crashed before", p.name, result.Centi, c.wire.Round, c.room)
 		}
 	}
 }
@@ -196,20 +221,32 @@ func newOperator(w *world) *operator {
 	for i := range w.cfg.rooms {
 		settings := w.cfg.settings
 		if settings == "" {
-			settings = o.settings()
+			settings = o.settings(i)
 		}
 		o.act(roomName(i), wire.ActionCreate, encode(wire.CreateArgs{
-			UUID: fmt.Sprintf("0190a000-0000-7000-8000-%012d", i), Game: "crash", Name: roomName(i), Settings: json.RawMessage(settings),
+			UUID: fmt.Sprintf("0190a000-0000-7000-8000-%012d", i), Game: w.gameOf(i), Name: roomName(i), Settings: json.RawMessage(settings),
 		}))
 	}
 	return o
 }
 
+// gameOf is what a room is: the last ones are races.
+func (w *world) gameOf(i int) string {
+	if i >= w.cfg.rooms-w.cfg.races {
+		return race.Name
+	}
+	return crash.KindName
+}
+
 func roomName(i int) string { return fmt.Sprint("lobby-", i) }
 
 // settings are those of a room with short rounds, of which some fly far.
-func (o *operator) settings() string {
+func (o *operator) settings(i int) string {
 	rnd := o.w.rnd
+	if o.w.gameOf(i) == race.Name {
+		return fmt.Sprintf(`{"gathering_ms":%d,"running_ms":%d,"finished_ms":%d,"max_taps_per_s":%d,"tick_ms":%d}`,
+			100+rnd.IntN(500), 300+rnd.IntN(1500), 100+rnd.IntN(200), 1+rnd.IntN(30), 50+rnd.IntN(950))
+	}
 	limit := 101 + rnd.IntN(12)
 	switch n := rnd.IntN(100); {
 	case n < 40:

@@ -49,6 +49,14 @@ func TestScenarios(t *testing.T) {
 		{"two tabs bet the whole balance", wholeBalanceTwice},
 		{"the answer lost and asked for again", answerLost},
 		{"a command sent again after the server's duplicate window", afterTheWindow},
+		{"a node of the log that is behind is believed, and no round is void", staleNode},
+		{"the log loses its tail in betting", powerCut(inBetting)},
+		{"the log loses its tail between stake and bet", powerCut(stakeBooked)},
+		{"the log loses its tail mid-flight", powerCut(midFlight)},
+		{"the log loses its tail after the crash", powerCut(afterTheCrash)},
+		{"the log loses its tail mid-settlement", powerCut(midSettlement)},
+		{"the log loses its tail twice", lostTwice},
+		{"servers of two versions, and the log is written by the older while one of it is there", twoVersions},
 		{"the log is trimmed, though owners die and the archive fails meanwhile", logIsTrimmed},
 	} {
 		t.Run(s.sentence, func(t *testing.T) {
@@ -273,13 +281,75 @@ func noOwner(sc *scene) {
 
 func betweenStakeAndBet(sc *scene) {
 	bets := sc.flight()
-	sc.until("a stake is booked", time.Minute, func() bool { return len(sc.ledger.bets) > 0 })
+	stakeBooked(sc)
 	if sc.chance(0.5) { // the worker dies as well, before it says so
 		sc.ledger.link.log = sc.now + int64(2500*time.Millisecond)
 	}
 	sc.killOwner()
 	sc.await(bets)
 	sc.wantRoundsGoOn()
+}
+
+func stakeBooked(sc *scene) {
+	sc.until("a stake is booked", time.Minute, func() bool { return len(sc.ledger.bets) > 0 })
+}
+
+// staleNode has a node that was the log's leader answer where it ends, until a server that
+// has folded more begins again.
+func staleNode(sc *scene) {
+	sc.flight()
+	sc.awaitPhase("flying")
+	for i := 0; sc.log.misled == 0 && sc.broken == nil; i++ {
+		sc.log.behind(1+sc.rnd.Uint64N(20), sc.between(time.Second, 3*time.Second))
+		sc.servers[sc.rnd.IntN(len(sc.servers))].link.core = sc.now + int64(sc.between(1200*time.Millisecond, 2*time.Second))
+		if sc.run(3 * time.Second); i == 20 {
+			sc.fail("no server asks where the log ends")
+		}
+	}
+	sc.wantRoundsGoOn()
+}
+
+// powerCut takes the tail off the log, in half of the runs with all room servers. Who had
+// folded the tail must say that it is gone.
+func powerCut(moment func(*scene)) func(*scene) {
+	return func(sc *scene) {
+		bets := sc.flight()
+		moment(sc)
+		sc.cutPower(sc.between(20*time.Millisecond, time.Second), sc.between(darkFrom, darkTo))
+		witnesses := false
+		for _, s := range sc.servers {
+			if sc.chance(0.5) {
+				s.kill()
+				sc.at(sc.log.silent+int64(sc.between(0, 3*time.Second)), s.start)
+			} else {
+				witnesses = witnesses || s.strayed()
+			}
+		}
+		sc.await(bets)
+		rounds := sc.truth.rounds
+		sc.until("rounds go on", 2*time.Minute, func() bool { return sc.truth.rounds >= rounds+2 })
+		if witnesses && sc.truth.told == 0 {
+			sc.fail("nobody says that the log has lost its tail")
+		}
+	}
+}
+
+// lostTwice cuts the power again soon: who begins the fold again meets what was said of the
+// first time.
+func lostTwice(sc *scene) {
+	sc.flight()
+	midFlight(sc)
+	for range 2 {
+		told, witnesses := sc.truth.told, false
+		sc.cutPower(sc.between(20*time.Millisecond, time.Second), sc.between(darkFrom, darkTo))
+		for _, s := range sc.servers {
+			witnesses = witnesses || s.strayed()
+		}
+		if witnesses {
+			sc.until("an owner says that the log has lost its tail", time.Minute, func() bool { return sc.truth.told > told })
+		}
+		sc.run(sc.between(20*time.Millisecond, time.Second))
+	}
 }
 
 func insideAVoid(sc *scene) {

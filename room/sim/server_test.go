@@ -13,6 +13,7 @@ import (
 	"tickcast/room/cashier"
 	"tickcast/room/crash"
 	"tickcast/room/game"
+	"tickcast/room/race"
 	"tickcast/wire"
 )
 
@@ -49,7 +50,7 @@ type rules struct {
 
 func newRules(secrets *crash.SecretChains) *rules {
 	c := &chains{SecretChains: secrets}
-	return &rules{c, []game.Kind{crash.New(c)}}
+	return &rules{c, []game.Kind{crash.New(c), race.Kind{}}}
 }
 
 // begin has the salts of a run drawn from its randomness.
@@ -78,6 +79,7 @@ type server struct {
 	rules *rules
 
 	replica *room.Replica // nil while it is dead
+	old     bool          // it is of an older version
 	trimmer *room.Trimmer // of its process, nil when nothing is trimmed
 	besides map[string]*steps
 	life    int      // how often it was started
@@ -100,6 +102,7 @@ type sayAnswer struct {
 func newServer(w *world, i int) *server {
 	s := &server{w: w, id: i, name: fmt.Sprint("room-", i), rules: serverRules[i].begin(w.rnd)}
 	s.link = link{w: w, down: true}
+	s.old = w.cfg.mixed && w.chance(0.5)
 	return s
 }
 
@@ -110,9 +113,9 @@ func (s *server) start() {
 	s.besides, s.trimmer = map[string]*steps{}, nil
 	s.replica = room.NewReplica(room.ReplicaConfig{
 		Partition: room.PartitionConfig{ID: partition, Kinds: s.rules.kinds, Cashier: cashier.Kind{}, Inline: true},
-		Node:      s.name, Version: "sim", Hot: redis{s.w.redis}, Cold: []room.SnapshotStore{s.w.buckets[0], s.w.buckets[1]}, Rank: s.rank, Better: s.better,
+		Node:      s.name, Version: "sim", Hot: s.store(redis{s.w.redis}), Cold: []room.SnapshotStore{s.store(s.w.buckets[0]), s.store(s.w.buckets[1])}, Rank: s.rank, Better: s.better,
 		Trim: s.w.cfg.trimming.config(s), CheckpointRecords: s.w.cfg.trimming.checkpoints,
-		Now:  func() time.Time { return time.Unix(0, s.w.now) },
+		Versions: s.agreed, Now: func() time.Time { return time.Unix(0, s.w.now) },
 		Rand: rand.New(rand.NewPCG(s.w.rnd.Uint64(), s.w.rnd.Uint64())),
 	})
 	if err := s.replica.Open(context.Background(), serverLog{s, s.w.log}, voice{s}); err != nil {
@@ -280,12 +283,17 @@ func (s *server) compare() {
 		return
 	}
 	p := s.replica.Partition()
+	if s.strayed() {
+		return
+	}
 	if want, ok := s.w.truth.digests[p.Last().Seq]; ok && sha256.Sum256(p.Snapshot()) != want {
 		s.w.fail("%s has another state at record %d than the truth", s.name, p.Last().Seq)
 	}
 }
 
-func (s *server) expectedToHalt() bool { return s.rules == foreignRules || s.w.truth.halted != nil }
+func (s *server) expectedToHalt() bool {
+	return s.rules == foreignRules || s.w.truth.halted != nil || s.tooOld()
+}
 
 // voice is how a server is heard.
 type voice struct{ *server }
@@ -296,7 +304,9 @@ func (v voice) Listen(epoch uint64) error {
 		v.w.fail("%s owns the partition with another secret", v.name)
 	}
 	v.listens = epoch
-	v.w.truth.owned(v.name, epoch)
+	if !v.strayed() { // else it folded a claim that the log has lost since
+		v.w.truth.owned(v.name, epoch)
+	}
 	return nil
 }
 
@@ -316,12 +326,17 @@ func (v voice) Say(room string, class wire.OutClass, message []byte) {
 		return
 	}
 	if class == wire.OutUpdate {
-		v.w.truth.said(v.name, room, h.Seq, body)
+		v.w.truth.said(v.server, room, h.Seq, body)
 	} else {
 		v.w.truth.unsaid("a message of class "+string(class), message)
 	}
 	for _, g := range v.w.gateways {
-		v.send(&g.link, func() { g.heard(room, class, h, body) })
+		heard := func() { g.heard(room, class, h, body) }
+		if class == wire.OutMeta && v.link.connected() { // one that is lost is noticed by who was cut off
+			v.deliver(func() bool { return g.link.connected() }, heard)
+		} else if class != wire.OutMeta {
+			v.send(&g.link, heard)
+		}
 	}
 }
 
@@ -330,9 +345,14 @@ func (v voice) send(to *link, f func()) {
 	if !v.link.toCore() {
 		return
 	}
+	v.deliver(to.toCore, f)
+}
+
+// deliver has f happen in order with all that the server says, if it arrives then.
+func (v voice) deliver(arrives func() bool, f func()) {
 	v.coreAt = max(v.coreAt, v.w.now+int64(v.w.delay()))
 	v.w.at(v.coreAt, func() {
-		if to.toCore() {
+		if arrives() {
 			f()
 		}
 	})
@@ -419,6 +439,15 @@ func (v voice) AskLedger(n uint64, query []byte) error {
 			return
 		}
 		reply := v.w.ledger.stakes(q.Stakes)
+		switch v.w.cfg.broken {
+		case noOrphans:
+			reply.Open = nil
+		case staleWitness:
+			if v.w.ledger.witnessed != nil {
+				reply.Open = v.w.ledger.witnessed
+			}
+			v.w.ledger.witnessed = reply.Open
+		}
 		v.w.after(v.w.delay(), func() {
 			if v.link.toCore() {
 				v.do(life, func() { v.replica.Witnessed(n, reply) })

@@ -40,7 +40,7 @@ func play(seed uint64, shape func(*config)) *world {
 // played again by -sim.seed and -sim.only.
 func TestSimulation(t *testing.T) {
 	first := max(*seedFlag, 1)
-	rounds, voids, records, operations, epochs := 0, 0, 0, 0, 0
+	rounds, voids, records, operations, epochs, tails := 0, 0, 0, 0, 0, 0
 	began, simulated := time.Now(), time.Duration(0)
 	seed := first
 	for ; rounds < *roundsFlag; seed++ {
@@ -49,8 +49,8 @@ func TestSimulation(t *testing.T) {
 			t.Fatalf("seed %d: %v\nplay it again: go test ./room/sim -run TestSimulation -sim.seed %d -sim.only", seed, w.broken, seed)
 		}
 		rounds, voids, records = rounds+w.truth.rounds, voids+w.truth.voids, records+len(w.log.records)
-		operations += len(w.history.operations())
-		epochs += len(w.truth.epochs)
+		operations += len(w.history.operations(w.ledger))
+		epochs, tails = epochs+len(w.truth.epochs), tails+w.truth.lostTails
 		simulated += time.Duration(w.now - w.begun)
 		if *onlyFlag {
 			break
@@ -59,8 +59,8 @@ func TestSimulation(t *testing.T) {
 			fmt.Printf("seed %d: %d rounds after %v\n", seed, rounds, time.Since(began).Round(time.Second))
 		}
 	}
-	t.Logf("seeds %d to %d: %d rounds (%d voided), %d records, %d owners, %d operations on accounts, %v simulated in %v",
-		first, seed-1, rounds, voids, records, epochs, operations, simulated.Round(time.Second), time.Since(began).Round(time.Millisecond))
+	t.Logf("seeds %d to %d: %d rounds (%d voided), %d records, %d owners, %d lost tails, %d operations on accounts, %v simulated in %v",
+		first, seed-1, rounds, voids, records, epochs, tails, operations, simulated.Round(time.Second), time.Since(began).Round(time.Millisecond))
 }
 
 // TestTheSameSeedIsTheSameRun plays seeds twice and compares what was stored, said and
@@ -81,10 +81,10 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 
 // TestEveryCheckCanFail breaks one rule at a time; a few seeds must show it.
 func TestEveryCheckCanFail(t *testing.T) {
-	for _, rule := range []string{noFence, skipsRecords, ownClock, booksTwice, noTombstones, booksOnce, ignoresGaps, givesUp, forgetsKeys, tellsSeeds, purgesClaim, purgesUnarchived, losesSegments, losesCheckpoints} {
+	for _, rule := range []string{noFence, skipsRecords, ownClock, booksTwice, noTombstones, booksOnce, ignoresGaps, givesUp, forgetsKeys, tellsSeeds, purgesClaim, purgesUnarchived, losesSegments, losesCheckpoints, noOrphans, staleWitness, paysAgain, staysAstray} {
 		t.Run(rule, func(t *testing.T) {
 			for seed := uint64(1); seed <= 50; seed++ {
-				w := play(seed, func(c *config) { c.broken, c.hostile, c.loss, c.trimming.on = rule, true, 0.01, true })
+				w := play(seed, func(c *config) { c.broken, c.hostile, c.loss, c.trimming.on, c.power = rule, true, 0.01, true, true })
 				if w.broken != nil {
 					t.Logf("seed %d: %v", seed, w.broken)
 					return

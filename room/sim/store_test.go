@@ -13,26 +13,41 @@ type store struct {
 	w      *world
 	cold   bool // a place for checkpoints, which keeps what came last; Redis the newest
 	kept   []byte
-	older  []byte // the one before
 	seq    uint64
+	putAt  int64
 	sound  bool   // it is what was put there last
 	damage string // what becomes of the next: lost, cut, flipped, old; "" for nothing
+
+	older      []byte // the one before
+	olderSeq   uint64
+	olderSound bool
 }
 
 // PutSnapshot implements room.SnapshotStore.
 func (s *store) PutSnapshot(ctx context.Context, _ int, seq uint64, snapshot []byte) error {
-	return s.w.call(ctx, func() error {
+	return s.call(ctx, func() error {
 		if !s.cold && seq < s.seq {
 			return nil
 		}
 		s.w.note("snapshot", snapshot)
 		s.w.truth.unsaid("a snapshot", snapshot)
-		s.seq, s.older, s.kept, s.sound = seq, s.kept, slices.Clone(snapshot), true
+		s.older, s.olderSeq, s.olderSound = s.kept, s.seq, s.sound
+		s.seq, s.kept, s.sound, s.putAt = seq, slices.Clone(snapshot), true, s.w.now
 		if s.damage != "" && (!s.cold || s.w.spareBeside(s)) {
 			s.spoil()
 		}
 		s.damage = ""
 		return nil
+	})
+}
+
+// call is a call of the store. Checkpoints are where the log is, and dark with it.
+func (s *store) call(ctx context.Context, f func() error) error {
+	return s.w.call(ctx, func() error {
+		if s.cold && s.w.now < s.w.dark {
+			return errStorage
+		}
+		return f()
 	})
 }
 
@@ -70,7 +85,7 @@ func (w *world) spareBeside(s *store) bool {
 
 // GetSnapshot implements room.SnapshotStore.
 func (s *store) GetSnapshot(ctx context.Context, _ int) (b []byte, err error) {
-	err = s.w.call(ctx, func() error {
+	err = s.call(ctx, func() error {
 		b = slices.Clone(s.kept)
 		return nil
 	})

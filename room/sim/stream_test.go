@@ -19,11 +19,15 @@ type stream struct {
 	window  int // owner records that may be on their way
 	dedupe  time.Duration
 
-	records   []room.Record // all there ever were
+	records   []room.Record // all there ever were, but for lost tails
+	at        []int64       // when each was stored
 	first     uint64        // what is before was trimmed
 	lastClaim uint64
-	offset    int64 // of the leader's clock
-	silent    int64 // nothing is stored before
+	made      uint64 // the record behind which all rooms are there; 0 before
+	offset    int64  // of the leader's clock
+	silent    int64  // nothing is stored before
+	stale     stale
+	misled    int // how often a server was told that the log ends before what it has folded
 	seen      map[string]stored
 	keys      map[string]int // of commands, for what is broken
 }
@@ -105,10 +109,13 @@ func (s *stream) store(m message) ack {
 	if m.kind == wire.KindClaim {
 		s.lastClaim = rec.Seq
 	}
-	s.records = append(s.records, rec)
+	s.records, s.at = append(s.records, rec), append(s.at, s.w.now)
 	s.w.note(string(rec.Kind), rec.Data)
 	s.w.truth.unsaid("a record", rec.Data)
 	s.w.truth.fold(rec)
+	if s.made == 0 && len(s.w.truth.list) == s.w.cfg.rooms {
+		s.made = rec.Seq
+	}
 	for _, srv := range s.w.servers {
 		srv.republished(rec)
 	}
@@ -135,7 +142,10 @@ func (l serverLog) Last() (uint64, error) {
 	if l.w.now < l.silent || l.w.now < l.s.link.log {
 		return 0, errNoAnswer
 	}
-	return l.last(), nil
+	if r := l.s.replica; r != nil && r.Partition() != nil && r.Partition().Last().Seq > l.shown() {
+		l.misled++
+	}
+	return l.shown(), nil
 }
 
 // At implements room.Log.
@@ -143,20 +153,20 @@ func (l serverLog) At(seq uint64) (*room.Record, error) {
 	if l.w.now < l.s.link.log {
 		return nil, errNoAnswer
 	}
-	if seq < l.first || seq > l.last() {
+	if seq < l.first || seq > l.shown() {
 		return nil, nil
 	}
 	rec := l.records[seq-1]
 	return &rec, nil
 }
 
-// Read implements room.Log. A server that is cut off would wait; here it goes on
-// without, which is one more thing that can happen.
+// Read implements room.Log. A server that is cut off, or wants what the log does not have
+// any more, would wait; here it goes on without, which is one more thing that can happen.
 func (l serverLog) Read(from, to uint64, apply func(room.Record) error) error {
-	if l.w.now < l.s.link.log {
-		return room.ErrClosed
-	}
 	for ; from <= to; from++ {
+		if l.w.now < l.s.link.log || from > l.shown() {
+			return room.ErrClosed
+		}
 		if from < l.first {
 			return fmt.Errorf("%w: it begins with record %d, and %d is wanted", room.ErrTrimmed, l.first, from)
 		}

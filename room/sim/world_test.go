@@ -16,6 +16,7 @@ type world struct {
 	events eventHeap
 	order  uint64
 	trace  uint64 // FNV-1a over what was stored, said and answered
+	dark   int64  // the power is off until then
 	broken error  // the first check that failed
 
 	log      *stream
@@ -36,8 +37,11 @@ type world struct {
 type config struct {
 	rooms, servers, gateways, players int
 
+	races    int     // so many of the rooms are races
+	mixed    bool    // some servers are of an older version, for a while
 	hostile  bool    // a nemesis is at work
 	loss     float64 // of core messages and of what goes to and from the log
+	power    bool    // it may be cut, and then the log loses its tail
 	trimming trimming
 	settings string // of rooms; "" draws them
 	idle     bool   // players do nothing by themselves
@@ -51,9 +55,14 @@ func drawConfig(rnd *rand.Rand) config {
 	if rnd.IntN(4) == 0 {
 		rooms = 20 + rnd.IntN(30)
 	}
+	races := 0
+	if rnd.IntN(2) == 0 {
+		races = rnd.IntN(rooms)
+	}
 	return config{
-		rooms: rooms, servers: 2 + rnd.IntN(2), gateways: 2, players: 2 + rnd.IntN(4),
+		rooms: rooms, races: races, mixed: rnd.IntN(4) == 0, servers: 2 + rnd.IntN(2), gateways: 2, players: 2 + rnd.IntN(4),
 		hostile: rnd.IntN(8) != 0, loss: []float64{0, 0.001, 0.01, 0.05}[rnd.IntN(4)], trimming: drawTrimming(rnd),
+		power: rnd.IntN(4) == 0,
 	}
 }
 
@@ -189,7 +198,10 @@ type link struct {
 }
 
 func (l *link) toLog() bool  { return !l.down && l.w.now >= l.log && !l.w.lost() }
-func (l *link) toCore() bool { return !l.down && l.w.now >= l.core && !l.w.lost() }
+func (l *link) toCore() bool { return l.connected() && !l.w.lost() }
+
+// connected reports whether the process reaches core messaging.
+func (l *link) connected() bool { return !l.down && l.w.now >= l.core }
 
 // eventHeap has the earliest event first.
 type eventHeap []event

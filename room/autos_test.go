@@ -1,6 +1,7 @@
 package room
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -98,11 +99,10 @@ func newEar(t *testing.T) *ear {
 // heardSoFar is what has arrived of all that was published before.
 func (e *ear) heardSoFar() said {
 	e.t.Helper()
-	if err := e.nc.Flush(); err != nil {
-		e.t.Fatal(err)
-	}
-	if err := e.gateway.Flush(); err != nil {
-		e.t.Fatal(err)
+	for _, nc := range []*nats.Conn{e.nc, e.gateway} {
+		if err := nc.FlushTimeout(patience); err != nil {
+			e.t.Fatal(err)
+		}
 	}
 	h := said{classes: map[wire.OutClass]int{}}
 	for n, _, _ := e.out.Pending(); n > 0; n-- {
@@ -130,7 +130,9 @@ func (e *ear) queued() uint64 {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	queue, err := js.Stream(e.t.Context(), wire.StreamLedger)
+	ctx, cancel := context.WithTimeout(e.t.Context(), patience) // a busy machine takes longer than the library's five seconds
+	defer cancel()
+	queue, err := js.Stream(ctx, wire.StreamLedger)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -12,13 +12,18 @@ var errCheckpointLost = errors.New("what was written is not what can be read")
 
 // checkpoint writes a snapshot over the older of the cold ones, or over one that is of no
 // use, and reads it back. Before it counts, the log is trimmed no further than the older
-// one reaches: whichever a deposed owner overwrites meanwhile, the other is there to start
-// from.
+// one reaches. A deposed owner that wakes overwrites nothing that others have written meanwhile.
 func (k *keeper) checkpoint(ctx context.Context, partition int, s savedState, sealed []byte) error {
 	ends := make([]uint64, len(k.cold)) // last record of each, 0 for one of no use
+	revisions := make([]uint64, len(k.cold))
 	target := 0
 	for i, store := range k.cold {
-		end, err := s.verify(ctx, partition, store)
+		sealed, revision, err := store.GetCheckpoint(ctx, partition)
+		revisions[i] = revision
+		end := uint64(0)
+		if err == nil {
+			end, err = s.verify(sealed)
+		}
 		if err != nil {
 			k.log.Debug("a checkpoint is of no use", "partition", partition, "number", i, "err", err)
 		}
@@ -29,10 +34,11 @@ func (k *keeper) checkpoint(ctx context.Context, partition int, s savedState, se
 	if ends[target] >= s.seq {
 		return nil // others have gone on
 	}
-	if err := k.cold[target].PutSnapshot(ctx, partition, s.seq, sealed); err != nil {
+	next := Checkpoint{Partition: partition, Seq: s.seq, Snapshot: sealed, Replaces: revisions[target]}
+	if err := k.cold[target].PutCheckpoint(ctx, next); err != nil {
 		return err
 	}
-	back, err := k.cold[target].GetSnapshot(ctx, partition)
+	back, _, err := k.cold[target].GetCheckpoint(ctx, partition)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
@@ -51,10 +57,9 @@ func (k *keeper) checkpoint(ctx context.Context, partition int, s savedState, se
 
 // verify returns the last record of a stored snapshot that could be restored where this
 // one was taken, 0 for none.
-func (s *savedState) verify(ctx context.Context, partition int, store SnapshotStore) (uint64, error) {
-	sealed, err := store.GetSnapshot(ctx, partition)
-	if err != nil || sealed == nil {
-		return 0, err
+func (s *savedState) verify(sealed []byte) (uint64, error) {
+	if sealed == nil {
+		return 0, nil
 	}
 	b, err := unseal(sealed)
 	if err != nil {

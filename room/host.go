@@ -105,7 +105,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 		return nil, fmt.Errorf("room host: %w", err)
 	}
 	h := &Host{cfg: cfg, js: js, log: cfg.Log, metrics: newMetrics(cfg.Metrics), started: time.Now(), ready: make(chan struct{}), draining: make(chan struct{})}
-	h.keeper = newKeeper(cfg.Snapshots, []SnapshotStore{checkpoints{js, 0}, checkpoints{js, 1}}, h.log)
+	h.keeper = newKeeper(cfg.Snapshots, []CheckpointStore{checkpoints{js, 0}, checkpoints{js, 1}}, h.log)
 	if cfg.Archive != nil {
 		if h.trimmer, err = newTrimmer(cfg.Conn, js, h); err != nil {
 			return nil, fmt.Errorf("room host: %w", err)

@@ -46,20 +46,24 @@ func TestTheLogIsEnough(t *testing.T) {
 	s.create("lobby", "crash", fastCrash)
 	s.create("derby", "race", fastRace)
 	bad := []byte("no snapshot at all, but long enough to have a checksum")
-	for _, damaged := range [][]SnapshotStore{{cold}, {hot}, {cold, other}, {hot, cold}, {hot, cold, other}} {
+	spoilHot := func() {
+		if err := hot.PutSnapshot(t.Context(), 0, 1<<40, bad); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoilCold, spoilOther := func() { overwrite(t, cold, 0, bad) }, func() { overwrite(t, other, 0, bad) }
+	for _, damage := range [][]func(){{spoilCold}, {spoilHot}, {spoilCold, spoilOther}, {spoilHot, spoilCold}, {spoilHot, spoilCold, spoilOther}} {
 		have := s.updatesSoFar("lobby")
 		s.eventually("rounds", func() bool { return s.updatesOf("lobby") > have+5 })
 		h.stop()
 		before := h.Partitions()[0]
-		for _, store := range damaged {
-			if err := store.PutSnapshot(t.Context(), 0, 1<<40, bad); err != nil {
-				t.Fatal(err)
-			}
+		for _, spoil := range damage {
+			spoil()
 		}
 		h = s.host("one", true)
 		<-h.Ready()
 		if after := h.Partitions()[0]; after.Rooms != 2 || after.Seq < before.Seq || after.GameTime < before.GameTime {
-			t.Fatalf("with %d damaged snapshots it came back as %+v, before it was %+v", len(damaged), after, before)
+			t.Fatalf("with %d damaged snapshots it came back as %+v, before it was %+v", len(damage), after, before)
 		}
 	}
 	s.wantWhole("lobby")

@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"tickcast/room/game"
-	"tickcast/wire"
 )
 
 // SnapshotStore keeps the newest snapshot of each partition. Put replaces an older
@@ -30,46 +26,6 @@ type snapshotDeleter interface {
 	DeleteSnapshot(ctx context.Context, partition int) error
 }
 
-// checkpoints is a SnapshotStore in the log's own storage, which survives the loss of
-// Redis. There are two, slot 0 and 1, which owners overwrite in turn.
-type checkpoints struct {
-	js   jetstream.JetStream
-	slot int
-}
-
-// PutSnapshot implements SnapshotStore. The keeper has seen that it is newer.
-func (c checkpoints) PutSnapshot(ctx context.Context, partition int, _ uint64, snapshot []byte) error {
-	bucket, err := c.js.ObjectStore(ctx, wire.BucketCheckpoint)
-	if err != nil {
-		return fmt.Errorf("open bucket %s: %w", wire.BucketCheckpoint, err)
-	}
-	if _, err = bucket.PutBytes(ctx, c.name(partition), snapshot); err != nil {
-		return fmt.Errorf("write checkpoint of partition %d: %w", partition, err)
-	}
-	return nil
-}
-
-// GetSnapshot implements SnapshotStore.
-func (c checkpoints) GetSnapshot(ctx context.Context, partition int) ([]byte, error) {
-	bucket, err := c.js.ObjectStore(ctx, wire.BucketCheckpoint)
-	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketCheckpoint, err)
-	}
-	b, err := bucket.GetBytes(ctx, c.name(partition))
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, nil
-	}
-	return b, err
-}
-
-// name is the object's: p3 and p3-b. Versions with one checkpoint have it in p3.
-func (c checkpoints) name(partition int) string {
-	if c.slot == 0 {
-		return "p" + strconv.Itoa(partition)
-	}
-	return "p" + strconv.Itoa(partition) + "-b"
-}
-
 // errUnfit is for snapshots that cannot be used at any time, unlike one that could
 // not be read.
 var errUnfit = errors.New("the snapshot does not fit")
@@ -84,8 +40,8 @@ const saveTimeout = 10 * time.Second
 // keeper saves the snapshots of a host's partitions in the background and finds
 // the best one at the start.
 type keeper struct {
-	hot  SnapshotStore   // Redis; nil without one
-	cold []SnapshotStore // overwritten in turn
+	hot  SnapshotStore     // Redis; nil without one
+	cold []CheckpointStore // overwritten in turn
 	log  *slog.Logger
 
 	mu      sync.Mutex // guards waiting, spare
@@ -101,7 +57,7 @@ type savedState struct {
 	cold  bool              // to the cold stores too
 }
 
-func newKeeper(hot SnapshotStore, cold []SnapshotStore, log *slog.Logger) *keeper {
+func newKeeper(hot SnapshotStore, cold []CheckpointStore, log *slog.Logger) *keeper {
 	return &keeper{
 		hot: hot, cold: cold, log: log, waiting: map[int]savedState{}, spare: map[int]uint64{}, wake: make(chan struct{}, 1),
 	}
@@ -169,11 +125,8 @@ func (k *keeper) flush(ctx context.Context) {
 // snapshot, which could not be read; game.ErrUnknown, that newer versions are needed to.
 func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing *witness, unread error) {
 	best = NewPartition(cfg)
-	for i, store := range append([]SnapshotStore{k.hot}, k.cold...) {
-		if store == nil {
-			continue
-		}
-		p, err := k.restoreFrom(ctx, cfg, log, store)
+	for _, from := range k.sources() {
+		p, err := restoreFrom(ctx, cfg, log, from.get)
 		switch {
 		case err != nil:
 			if errors.Is(err, game.ErrUnknown) { // others can use it; the replica says that it stopped
@@ -183,11 +136,11 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (bes
 			if errors.Is(err, errLost) {
 				missing = p.witness()
 			}
-			k.log.Warn("snapshot not used", "store", []string{"redis", "checkpoint", "checkpoint b"}[i], "partition", cfg.ID, "err", err)
+			k.log.Warn("snapshot not used", "store", from.name, "partition", cfg.ID, "err", err)
 			if !errors.Is(err, errUnfit) {
 				unread = err
-			} else if d, ok := store.(snapshotDeleter); ok {
-				_ = d.DeleteSnapshot(ctx, cfg.ID) // it only costs the next snapshots their place
+			} else if from.forget != nil {
+				_ = from.forget(ctx, cfg.ID) // it only costs the next snapshots their place
 			}
 		case p != nil && p.last.Seq > best.last.Seq:
 			best = p
@@ -196,10 +149,34 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (bes
 	return best, missing, unread
 }
 
+// source is where a snapshot may be.
+type source struct {
+	name   string
+	get    func(ctx context.Context, partition int) ([]byte, error)
+	forget func(ctx context.Context, partition int) error // nil: what does not fit is in nobody's way
+}
+
+func (k *keeper) sources() (list []source) {
+	if k.hot != nil {
+		s := source{name: "redis", get: k.hot.GetSnapshot}
+		if d, ok := k.hot.(snapshotDeleter); ok {
+			s.forget = d.DeleteSnapshot
+		}
+		list = append(list, s)
+	}
+	for i, store := range k.cold {
+		list = append(list, source{name: fmt.Sprint("checkpoint ", i), get: func(ctx context.Context, partition int) ([]byte, error) {
+			b, _, err := store.GetCheckpoint(ctx, partition)
+			return b, err
+		}})
+	}
+	return list
+}
+
 // restoreFrom returns the snapshot also with the error that the log does not have its last
 // record.
-func (k *keeper) restoreFrom(ctx context.Context, cfg PartitionConfig, log Log, store SnapshotStore) (*Partition, error) {
-	sealed, err := store.GetSnapshot(ctx, cfg.ID)
+func restoreFrom(ctx context.Context, cfg PartitionConfig, log Log, get func(context.Context, int) ([]byte, error)) (*Partition, error) {
+	sealed, err := get(ctx, cfg.ID)
 	if err != nil || sealed == nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/testkit"
 	"tickcast/room/cashier"
 	"tickcast/room/game"
 	"tickcast/room/race"
@@ -34,16 +35,15 @@ func TestSnapshotsThatDoNotFitAreNotUsed(t *testing.T) {
 	}
 	defer f.close()
 	store := checkpoints{js, 0}
-	good, err := store.GetSnapshot(t.Context(), 0)
+	good, _, err := store.GetCheckpoint(t.Context(), 0)
 	if err != nil || good == nil {
 		t.Fatalf("the checkpoint of the host that left: %d bytes, %v", len(good), err)
 	}
 	cfg := PartitionConfig{Created: f.created(), Kinds: []game.Kind{race.Kind{}}, Cashier: cashier.Kind{}}
 	restore := func(sealed []byte) (*Partition, error) {
-		if err := store.PutSnapshot(t.Context(), 0, 0, sealed); err != nil {
-			t.Fatal(err)
-		}
-		return h.keeper.restoreFrom(t.Context(), cfg, newNATSLog(t.Context(), f, 0), store)
+		overwrite(t, store, 0, sealed)
+		only := newKeeper(nil, []CheckpointStore{store}, testkit.Logger(t)).sources()[0]
+		return restoreFrom(t.Context(), cfg, newNATSLog(t.Context(), f, 0), only.get)
 	}
 	for why, c := range map[string]struct {
 		sealed []byte

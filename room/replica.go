@@ -39,12 +39,12 @@ const (
 // ReplicaConfig is what a Replica is made from. Kinds, Cashier, Node, Rank, Now and
 // Rand are needed.
 type ReplicaConfig struct {
-	Partition PartitionConfig // Created is the log's
-	Node      string          // this process's ID, a subject token
-	Version   string          // build version, for people
-	Hot       SnapshotStore   // where snapshots are; nil for none
-	Cold      []SnapshotStore // where checkpoints are, in turn; trimming needs two
-	Trim      *TrimConfig     // nil keeps the whole log
+	Partition PartitionConfig   // Created is the log's
+	Node      string            // this process's ID, a subject token
+	Version   string            // build version, for people
+	Hot       SnapshotStore     // where snapshots are; nil for none
+	Cold      []CheckpointStore // where checkpoints are, in turn; trimming needs two
+	Trim      *TrimConfig       // nil keeps the whole log
 	// A checkpoint is due CheckpointRecords records behind the one before, or
 	// CheckpointInterval if there are any; 0 means 500,000, and five minutes.
 	CheckpointRecords  uint64

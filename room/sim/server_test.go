@@ -113,7 +113,7 @@ func (s *server) start() {
 	s.besides, s.trimmer = map[string]*steps{}, nil
 	s.replica = room.NewReplica(room.ReplicaConfig{
 		Partition: room.PartitionConfig{ID: partition, Kinds: s.rules.kinds, Cashier: cashier.Kind{}, Inline: true},
-		Node:      s.name, Version: "sim", Hot: s.store(redis{s.w.redis}), Cold: []room.SnapshotStore{s.store(s.w.buckets[0]), s.store(s.w.buckets[1])}, Rank: s.rank, Better: s.better,
+		Node:      s.name, Version: "sim", Hot: s.store(redis{s.w.redis}), Cold: s.checkpoints(), Rank: s.rank, Better: s.better,
 		Trim: s.w.cfg.trimming.config(s), CheckpointRecords: s.w.cfg.trimming.checkpoints,
 		Versions: s.agreed, Now: func() time.Time { return time.Unix(0, s.w.now) },
 		Rand: rand.New(rand.NewPCG(s.w.rnd.Uint64(), s.w.rnd.Uint64())),

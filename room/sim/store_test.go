@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"tickcast/room"
@@ -11,10 +12,11 @@ import (
 // or damages it.
 type store struct {
 	w      *world
-	cold   bool // a place for checkpoints, which keeps what came last; Redis the newest
+	cold   bool // a place for checkpoints; else Redis, which keeps the newest
 	kept   []byte
 	seq    uint64
 	putAt  int64
+	writes uint64 // how often one was put there: its revision
 	sound  bool   // it is what was put there last
 	damage string // what becomes of the next: lost, cut, flipped, old; "" for nothing
 
@@ -26,17 +28,10 @@ type store struct {
 // PutSnapshot implements room.SnapshotStore.
 func (s *store) PutSnapshot(ctx context.Context, _ int, seq uint64, snapshot []byte) error {
 	return s.call(ctx, func() error {
-		if !s.cold && seq < s.seq {
+		if seq < s.seq {
 			return nil
 		}
-		s.w.note("snapshot", snapshot)
-		s.w.truth.unsaid("a snapshot", snapshot)
-		s.older, s.olderSeq, s.olderSound = s.kept, s.seq, s.sound
-		s.seq, s.kept, s.sound, s.putAt = seq, slices.Clone(snapshot), true, s.w.now
-		if s.damage != "" && (!s.cold || s.w.spareBeside(s)) {
-			s.spoil()
-		}
-		s.damage = ""
+		s.put(seq, snapshot)
 		return nil
 	})
 }
@@ -49,6 +44,38 @@ func (s *store) call(ctx context.Context, f func() error) error {
 		}
 		return f()
 	})
+}
+
+func (s *store) put(seq uint64, snapshot []byte) {
+	s.w.note("snapshot", snapshot)
+	s.w.truth.unsaid("a snapshot", snapshot)
+	s.older, s.olderSeq, s.olderSound = s.kept, s.seq, s.sound
+	s.seq, s.kept, s.sound, s.putAt = seq, slices.Clone(snapshot), true, s.w.now
+	s.writes++
+	if s.damage != "" && (!s.cold || s.w.spareBeside(s)) {
+		s.spoil()
+	}
+	s.damage = ""
+}
+
+// PutCheckpoint implements room.CheckpointStore.
+func (s *store) PutCheckpoint(ctx context.Context, c room.Checkpoint) error {
+	return s.call(ctx, func() error {
+		if c.Replaces != s.writes {
+			return errors.New("another one is there")
+		}
+		s.put(c.Seq, c.Snapshot)
+		return nil
+	})
+}
+
+// GetCheckpoint implements room.CheckpointStore.
+func (s *store) GetCheckpoint(ctx context.Context, partition int) (b []byte, revision uint64, err error) {
+	err = s.call(ctx, func() error {
+		b, revision = slices.Clone(s.kept), s.writes
+		return nil
+	})
+	return b, revision, err
 }
 
 func (s *store) spoil() {
@@ -103,4 +130,7 @@ func (r redis) DeleteSnapshot(context.Context, int) error {
 
 func (s *store) flush() { s.kept, s.older, s.seq = nil, nil, 0 }
 
-var _ room.SnapshotStore = (*store)(nil)
+var (
+	_ room.SnapshotStore   = (*store)(nil)
+	_ room.CheckpointStore = (*store)(nil)
+)

@@ -154,7 +154,7 @@ func (w *world) startCold() {
 	s := &server{w: w, name: "cold", rules: serverRules[3], link: link{w: w}}
 	r := room.NewReplica(room.ReplicaConfig{
 		Partition: room.PartitionConfig{ID: partition, Kinds: s.rules.kinds, Cashier: cashier.Kind{}, Inline: true},
-		Node:      s.name, Cold: []room.SnapshotStore{w.buckets[0], w.buckets[1]},
+		Node:      s.name, Cold: []room.CheckpointStore{w.buckets[0], w.buckets[1]},
 		Now: func() time.Time { return time.Unix(0, w.now) }, Rand: rand.New(rand.NewPCG(1, 2)),
 	})
 	s.replica = r

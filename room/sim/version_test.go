@@ -71,11 +71,43 @@ var errNewer = fmt.Errorf("a snapshot of newer versions: %w", game.ErrUnknown)
 // GetSnapshot implements room.SnapshotStore.
 func (o oldStore) GetSnapshot(ctx context.Context, p int) ([]byte, error) {
 	b, err := o.SnapshotStore.GetSnapshot(ctx, p)
-	var header struct{ Versions wire.Versions }
-	if err == nil && len(b) > sha256.Size && json.Unmarshal(b[sha256.Size:], &header) == nil && header.Versions[wire.Records] > oldRecords {
+	if err == nil && isNewer(b) {
 		return nil, errNewer
 	}
 	return b, err
+}
+
+// isNewer tells of a sealed snapshot that an old server cannot use.
+func isNewer(sealed []byte) bool {
+	var header struct{ Versions wire.Versions }
+	return len(sealed) > sha256.Size && json.Unmarshal(sealed[sha256.Size:], &header) == nil && header.Versions[wire.Records] > oldRecords
+}
+
+// oldCheckpoints is where an old server finds checkpoints.
+type oldCheckpoints struct {
+	room.CheckpointStore
+}
+
+// GetCheckpoint implements room.CheckpointStore.
+func (o oldCheckpoints) GetCheckpoint(ctx context.Context, p int) ([]byte, uint64, error) {
+	b, revision, err := o.CheckpointStore.GetCheckpoint(ctx, p)
+	if err == nil && isNewer(b) {
+		return nil, revision, errNewer
+	}
+	return b, revision, err
+}
+
+// checkpoints are where a server finds checkpoints.
+func (s *server) checkpoints() []room.CheckpointStore {
+	var list []room.CheckpointStore
+	for _, b := range s.w.buckets {
+		if s.old {
+			list = append(list, oldCheckpoints{b})
+		} else {
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // store is where a server finds snapshots.

@@ -42,7 +42,7 @@ type moments struct {
 // the beginning, and every bet has one end.
 func TestMoments(t *testing.T) {
 	t.Parallel()
-	m := startMoments(t)
+	m := startMoments(t, "betting_ms=3000", "crashed_ms=500", "cap=120")
 	for _, c := range []struct {
 		sentence string
 		play     func(*moments)
@@ -77,11 +77,15 @@ func TestMoments(t *testing.T) {
 	m.wantNoDifference()
 }
 
-func startMoments(t *testing.T) *moments {
+func startMoments(t *testing.T, settings ...string) *moments {
 	t.Helper()
 	d := startDeploymentOf(t, 3, 2)
 	m := &moments{deployment: d, t: t, room: roomIn(1, d.partitions), chains: crash.NewChains([]byte(testSecret), rand.Reader)}
-	d.run("rooms", "create", m.room, "--api", d.gateways[0].internal, "--set", "betting_ms=3000", "--set", "crashed_ms=500", "--set", "cap=120")
+	create := []string{"rooms", "create", m.room, "--api", d.gateways[0].internal}
+	for _, s := range settings {
+		create = append(create, "--set", s)
+	}
+	d.run(create...)
 	nc, err := bus.Connect(t.Context(), withUser(d.natsURL, bus.RoleRoom), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -233,9 +237,9 @@ func (m *moments) wantSettled() {
 			m.t.Errorf("%s: %d", what, n)
 		}
 	}
-	if n := m.countRows(`SELECT COUNT(*) FROM rounds WHERE voided = 1`); n != m.rounds {
-		m.t.Errorf("%d rounds were voided, want %d", n, m.rounds)
-	}
+	testkit.Eventually(m.t, fmt.Sprintf("%d voided rounds are archived", m.rounds), deadline, func() bool {
+		return m.countRows(`SELECT COUNT(*) FROM rounds WHERE voided = 1`) == m.rounds
+	})
 }
 
 func (m *moments) killedInBetting() {
@@ -343,9 +347,7 @@ func (m *moments) killedMidSettlement() {
 	m.wantCrash(r, point)
 	again()
 	m.wantSettled()
-	if n := m.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM bets b JOIN transfers t ON t.stake = b.id WHERE b.round = %d AND t.kind = 'payout'`, r.Round)); n != 2*bettors {
-		m.t.Errorf("%d bets were paid, want %d", n, 2*bettors)
-	}
+	m.wantRows("bets were paid", 2*bettors, fmt.Sprintf(`SELECT COUNT(*) FROM bets b JOIN transfers t ON t.stake = b.id WHERE b.round = %d AND t.kind = 'payout'`, r.Round))
 }
 
 // killedBetweenStakeAndBet: the owner has asked for the stake; when it is booked nobody
@@ -365,6 +367,17 @@ func (m *moments) killedBetweenStakeAndBet() {
 	bet.wantOK(nil)
 	m.wantCrash(r, point)
 	again()
+	m.wantSettled()
+	m.wantRows("the bet was booked once and paid", 1, fmt.Sprintf(`SELECT COUNT(*) FROM bets b JOIN ends e ON e.bet = b.id JOIN transfers t ON t.id = e.transfer
+		WHERE b.round = %d AND b.player = 'ann' AND b.stake = 1000 AND e.kind = 'payout' AND t.amount = 1050`, r.Round))
+}
+
+// wantRows wants a query of the ledger's database to count something.
+func (m *moments) wantRows(why string, want int64, query string) {
+	m.t.Helper()
+	if n := m.countRows(query); n != want {
+		m.t.Errorf("%s: %d, want %d", why, n, want)
+	}
 }
 
 // killedInRefunds kills the owner when the first bet of a voided round has gone back.
@@ -372,13 +385,10 @@ func (m *moments) killedInRefunds() {
 	r, _ := m.betting()
 	m.everybodyBets(r, 0)
 	again := m.killAtRecord(wire.KindResult, `"cancel/`)
-	m.run("rooms", "void", m.room, "--api", m.gateways[0].internal)
-	m.rounds++
+	m.void()
 	again()
 	m.wantSettled()
-	if n := m.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM bets b JOIN transfers t ON t.stake = b.id WHERE b.round = %d AND t.kind = 'cancel'`, r.Round)); n != 2*bettors {
-		m.t.Errorf("%d bets went back, want %d", n, 2*bettors)
-	}
+	m.wantRows("bets went back", 2*bettors, fmt.Sprintf(`SELECT COUNT(*) FROM bets b JOIN transfers t ON t.stake = b.id WHERE b.round = %d AND t.kind = 'cancel'`, r.Round))
 }
 
 // noOwner: game time stands still. The flight would be over long before somebody owns

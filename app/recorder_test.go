@@ -29,12 +29,13 @@ type recorder struct {
 	away    bool       // he connects to none
 	ws      *websocket.Conn
 	log     string
-	seq     uint64   // newest update
-	first   uint64   // the update before the first that is kept
-	updates []string // behind first
-	sources map[string]int
-	wrong   string            // what was against the protocol, first
-	answers map[string]string // by key
+	seq     uint64              // newest update
+	first   uint64              // the update before the first that is kept
+	updates []string            // behind first
+	sources map[wire.Source]int // from where it resumed, how often
+	mayMiss bool                // the next join may bring a snapshot instead of the updates
+	wrong   string              // what was against the protocol, first
+	answers map[string]string   // by key
 	round   recordedRound
 	clock   int64               // newest game time, µs
 	hooks   map[string]recorded // what to do when an update contains a text, once
@@ -71,7 +72,7 @@ func (d *deployment) record(player, room string, gateways ...*server) *recorder 
 	}
 	r := &recorder{
 		t: d.t, room: room, player: player, token: token,
-		sources: map[string]int{}, answers: map[string]string{}, hooks: map[string]recorded{},
+		sources: map[wire.Source]int{}, answers: map[string]string{}, hooks: map[string]recorded{},
 	}
 	for _, g := range gateways {
 		r.sockets = append(r.sockets, g.socket()+"/ws")
@@ -187,7 +188,7 @@ func (r *recorder) hear(b []byte, joined bool) (is, refused bool) {
 	var m struct {
 		Type, Room, Key, Code string
 		Recovered             bool
-		Source                string
+		Source                wire.Source
 		Position              wire.Position
 		Snapshot              *recordedRound
 		Seq                   uint64
@@ -238,7 +239,7 @@ func (r *recorder) fault(format string, args ...any) {
 	}
 }
 
-func (r *recorder) onJoined(p wire.Position, recovered bool, source string, view *recordedRound) {
+func (r *recorder) onJoined(p wire.Position, recovered bool, source wire.Source, view *recordedRound) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.log != "" { // the first join resumes nothing
@@ -247,6 +248,8 @@ func (r *recorder) onJoined(p wire.Position, recovered bool, source string, view
 	switch {
 	case r.log == "":
 		r.log, r.first, r.seq = p.Log, p.Seq, p.Seq
+	case r.mayMiss && !recovered && view != nil && p.Log == r.log && p.Seq > r.seq:
+		r.first, r.seq, r.updates, r.mayMiss = p.Seq, p.Seq, nil, false
 	case !recovered || p != wire.Position{Log: r.log, Seq: r.seq}:
 		r.wrong = fmt.Sprintf("at update %d of %s it resumed at %v, recovered: %t, from %s", r.seq, r.log, p, recovered, source)
 	}

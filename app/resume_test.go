@@ -3,7 +3,9 @@ package app_test
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -14,6 +16,7 @@ import (
 
 	"tickcast/internal/service"
 	"tickcast/internal/testkit"
+	"tickcast/wire"
 )
 
 // busyRoom makes a race whose phases alone are several updates a second.
@@ -46,58 +49,178 @@ func (r *recorder) newest() uint64 {
 	return r.seq
 }
 
-// resumed is how often the recorder resumed from a source.
-func (r *recorder) resumed(source string) int {
+// comeBack has a client that is away come back to a gateway, and wants it to resume from
+// a source, as the client is told and the gateway counts.
+func (r *recorder) comeBack(why string, g *server, source wire.Source) {
+	r.t.Helper()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sources[source]
+	want := maps.Clone(r.sources)
+	r.mayMiss = source == wire.SourceSnapshot
+	r.mu.Unlock()
+	want[source]++
+	r.goTo(g)
+	r.stayAway(false)
+	var got map[wire.Source]int
+	testkit.Eventually(r.t, r.player+" comes back: "+why, deadline, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		got = maps.Clone(r.sources)
+		return r.ws != nil
+	})
+	if !maps.Equal(got, want) {
+		r.t.Errorf("%s: %s resumed from %v, want %v", why, r.player, got, want)
+	}
+	if _, metrics := g.get(g.internal + "/metrics"); !strings.Contains(metrics, fmt.Sprintf(`tickcast_join_seconds_count{kind=%q}`, source)) {
+		r.t.Errorf("%s: the gateway counts no join from %s", why, source)
+	}
 }
 
-// TestClientsResume kills gateways and starts them again, while clients that go to
-// another one get every update once, each from the cheapest place that has it.
+// absence is clients that go away from a room and come back.
+type absence struct {
+	*deployment
+	room     string
+	ann, bob *recorder
+	one, two *server // gateways
+}
+
+// leave has clients leave, each with more updates than the one before, and returns when
+// all have missed some.
+func (a *absence) leave(clients ...*recorder) {
+	a.t.Helper()
+	for i, c := range clients {
+		if i > 0 {
+			awaitMore(a.t, 3, c)
+		}
+		c.stayAway(true)
+	}
+	a.goesOn()
+}
+
+// goesOn returns when the room's owner has recorded something.
+func (a *absence) goesOn() {
+	a.t.Helper()
+	_, log := a.logOf(a.room)
+	begin := log.CachedInfo().State.LastSeq
+	testkit.Eventually(a.t, "the room goes on", deadline, func() bool {
+		info, err := log.Info(a.t.Context())
+		return err == nil && info.State.LastSeq >= begin+10 // a phase takes two or three records
+	})
+}
+
+// restart kills servers and starts them again, which have forgotten everything.
+func restart(all ...*server) {
+	for _, s := range all {
+		s.kill()
+	}
+	for _, s := range all {
+		s.startReady()
+	}
+}
+
+// TestClientsResume: clients go away for a moment and get every update once, each time from
+// the cheapest place that has them; where there is none they get a snapshot. They are
+// told which.
 func TestClientsResume(t *testing.T) {
 	t.Parallel()
 	d := startDeployment(t)
-	const room = "busy"
-	d.busyRoom(room)
-	one, two := d.gateways[0], d.gateways[1]
-	a, b := d.record("ann", room, one, two), d.record("bob", room, two, one)
-	awaitMore(t, 3, a, b)
-
-	one.kill()
-	testkit.Eventually(t, "ann resumes from the other gateway's ring", deadline, func() bool { return a.resumed("ring") > 0 })
-	awaitMore(t, 3, a, b)
-
-	two.kill()
-	_, log := d.logOf(room)
-	begin := log.CachedInfo().State.LastSeq
-	testkit.Eventually(t, "some updates reach no gateway", deadline, func() bool {
-		info, err := log.Info(t.Context())
-		return err == nil && info.State.LastSeq >= begin+30 // a phase takes two or three records
-	})
-	one.startReady()
-	testkit.Eventually(t, "both resume at a fresh gateway, from the owner or from what that brought", deadline, func() bool {
-		return a.resumed("owner")+b.resumed("owner") > 0 && b.resumed("owner")+b.resumed("ring") > 0
-	})
-	awaitMore(t, 3, a, b)
-
-	two.startReady()
-	a.stayAway(true)
-	awaitMore(t, 5, b)
-	a.goTo(two)
-	a.stayAway(false)
-	testkit.Eventually(t, "ann resumes at another fresh gateway, from the first one's ring", deadline, func() bool { return a.resumed("gateway") > 0 })
-	awaitMore(t, 3, a, b)
-
-	for _, r := range d.rooms {
-		r.kill()
-		r.startReady()
+	claims := startLossyRelay(t, service.Address(d.nats[0].Port()), func(subject string) bool { return strings.HasPrefix(subject, "own.") })
+	for _, s := range d.rooms {
+		s.connectThrough(claims)
 	}
-	awaitMore(t, 3, a, b)
-	wantSame(t, a, b)
-	if n := a.resumed("snapshot") + b.resumed("snapshot"); n != 0 {
-		t.Errorf("%d snapshots", n)
+	restart(d.rooms...)
+	a := &absence{deployment: d, room: "busy", one: d.gateways[0], two: d.gateways[1]}
+	d.busyRoom(a.room)
+	a.ann, a.bob = d.record("ann", a.room, a.one), d.record("bob", a.room, a.one)
+	awaitMore(t, 3, a.ann, a.bob)
+	for _, part := range []func(*absence){
+		(*absence).fromGateways,
+		(*absence).fromTheOwner,
+		func(a *absence) { a.fromAFollower(claims) },
+		(*absence).fromTheLog,
+		(*absence).behindASavedState,
+	} {
+		part(a)
+		awaitMore(t, 3, a.ann, a.bob)
+		wantSame(t, a.ann, a.bob)
 	}
+}
+
+func (a *absence) fromGateways() {
+	a.leave(a.ann)
+	a.ann.comeBack("this gateway kept the updates", a.one, wire.SourceRing)
+	awaitMore(a.t, 3, a.ann)
+	a.leave(a.ann)
+	testkit.Eventually(a.t, "a gateway knows that there is somebody at another", deadline, func() bool {
+		_, room := a.two.get(a.two.public + "/api/rooms/" + a.room)
+		return strings.Contains(room, `"players":1`)
+	})
+	a.ann.comeBack("only another gateway kept them", a.two, wire.SourceGateway)
+}
+
+func (a *absence) fromTheOwner() {
+	a.leave(a.ann, a.bob)
+	restart(a.one, a.two)
+	a.ann.comeBack("no gateway kept them", a.one, wire.SourceOwner)
+	a.bob.comeBack("the gateway keeps what it was given", a.one, wire.SourceRing)
+}
+
+// fromAFollower kills the owner, and no claim to replace it reaches the log.
+func (a *absence) fromAFollower(claims *lossyRelay) {
+	a.leave(a.ann, a.bob)
+	restart(a.one)
+	owner := a.owner()
+	claims.losing.Store(true)
+	owner.kill()
+	defer owner.startReady()
+	a.ann.comeBack("nobody owns the room", a.one, wire.SourceFollower)
+	a.bob.comeBack("nobody owns the room, and the gateway keeps what it was given", a.one, wire.SourceRing)
+	testkit.Eventually(a.t, "a claim is lost", deadline, func() bool { return claims.lost.Load() > 0 })
+	claims.losing.Store(false)
+}
+
+// owner is the room server with the room.
+func (a *absence) owner() (owner *server) {
+	a.t.Helper()
+	testkit.Eventually(a.t, "somebody owns the room", deadline, func() bool {
+		owners := a.roomOwners()
+		i := slices.IndexFunc(a.rooms, func(s *server) bool {
+			return slices.ContainsFunc(s.args, func(arg string) bool { return owners[arg] > 0 })
+		})
+		if i >= 0 {
+			owner = a.rooms[i]
+		}
+		return owner != nil
+	})
+	return owner
+}
+
+// fromTheLog kills all room servers, and Redis forgets what they saved: they fold the log
+// again from its first record.
+func (a *absence) fromTheLog() {
+	a.leave(a.ann, a.bob)
+	for _, s := range a.rooms {
+		s.kill()
+	}
+	a.flushRedis()
+	restart(append(a.rooms, a.one)...)
+	a.goesOn()
+	a.ann.comeBack("the owner has folded the log from its first record", a.one, wire.SourceOwner)
+	a.bob.comeBack("the gateway keeps what it was given", a.one, wire.SourceRing)
+}
+
+// behindASavedState stops all room servers in good order: they begin with what they saved,
+// which has no update from before.
+func (a *absence) behindASavedState() {
+	a.leave(a.ann, a.bob)
+	for _, s := range a.rooms {
+		if code := s.stop(); code != 0 {
+			a.t.Errorf("exit code %d after SIGTERM", code)
+		}
+	}
+	restart(append(a.rooms, a.one)...)
+	a.goesOn()
+	a.ann.comeBack("all servers began behind the position", a.one, wire.SourceSnapshot)
+	a.bob.comeBack("all servers began behind the position", a.one, wire.SourceSnapshot)
 }
 
 // TestNATSDropsMessagesToAGateway: the gateway notices by the numbers, fills the gaps, and
@@ -107,10 +230,12 @@ func TestNATSDropsMessagesToAGateway(t *testing.T) {
 	d := startDeployment(t)
 	const room = "busy"
 	d.busyRoom(room)
-	lossy := startLossyRelay(t, service.Address(d.nats[0].Port()))
+	var updates atomic.Int64
+	lossy := startLossyRelay(t, service.Address(d.nats[0].Port()), func(subject string) bool {
+		return strings.HasPrefix(subject, "out.") && strings.HasSuffix(subject, ".u") && updates.Add(1)%2 == 0
+	})
 	g := d.process("gateway", "--guests", "on")
-	i := slices.Index(g.args, "--nats-url")
-	g.args[i+1] = "nats://" + lossy.address
+	g.connectThrough(lossy)
 	g.startReady()
 	a, b := d.record("ann", room, g), d.record("bob", room, d.gateways[0])
 	lossy.losing.Store(true)
@@ -125,25 +250,31 @@ func TestNATSDropsMessagesToAGateway(t *testing.T) {
 	}
 }
 
-// lossyRelay is between a client of NATS and its server. While it loses, every other update
-// to the client is left out.
+// lossyRelay is between clients of NATS and their server. While it loses, some messages
+// are left out.
 type lossyRelay struct {
 	address, target string
+	loses           func(subject string) bool // Static. Called while it loses.
 	losing          atomic.Bool
-	lost, seen      atomic.Int64
+	lost            atomic.Int64
 	running         sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn // guarded by mu
 }
 
-func startLossyRelay(t testing.TB, target string) *lossyRelay {
+// connectThrough has a process connect to NATS through a relay when it starts next.
+func (s *server) connectThrough(r *lossyRelay) {
+	s.args[slices.Index(s.args, "--nats-url")+1] = "nats://" + r.address
+}
+
+func startLossyRelay(t testing.TB, target string, loses func(subject string) bool) *lossyRelay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &lossyRelay{address: l.Addr().String(), target: target}
+	r := &lossyRelay{address: l.Addr().String(), target: target, loses: loses}
 	r.running.Go(func() { r.accept(l) })
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -171,20 +302,20 @@ func (r *lossyRelay) accept(l net.Listener) {
 		r.mu.Lock()
 		r.conns = append(r.conns, client, server)
 		r.mu.Unlock()
-		r.running.Go(func() { _, _ = io.Copy(server, client); _ = server.Close() })
-		r.running.Go(func() { r.toClient(client, bufio.NewReader(server)); _ = client.Close() })
+		r.running.Go(func() { r.relay(server, bufio.NewReader(client)); _ = server.Close() })
+		r.running.Go(func() { r.relay(client, bufio.NewReader(server)); _ = client.Close() })
 	}
 }
 
-// toClient relays the server's messages but those that are lost. The protocol is lines;
-// MSG and HMSG end in the size of a payload that follows.
-func (r *lossyRelay) toClient(client io.Writer, from *bufio.Reader) {
+// relay relays messages but those that are lost. The protocol is lines; PUB, HPUB, MSG and
+// HMSG end in the size of a payload that follows.
+func (r *lossyRelay) relay(to io.Writer, from *bufio.Reader) {
 	for {
 		line, err := from.ReadBytes('\n')
 		if err != nil {
 			return
 		}
-		if fields := bytes.Fields(line); len(fields) > 3 && bytes.HasSuffix(fields[0], []byte("MSG")) {
+		if fields := bytes.Fields(line); len(fields) >= 3 && (bytes.HasSuffix(fields[0], []byte("PUB")) || bytes.HasSuffix(fields[0], []byte("MSG"))) {
 			size, err := strconv.Atoi(string(fields[len(fields)-1]))
 			if err != nil {
 				return
@@ -193,13 +324,13 @@ func (r *lossyRelay) toClient(client io.Writer, from *bufio.Reader) {
 			if _, err := io.ReadFull(from, payload); err != nil {
 				return
 			}
-			if subject := string(fields[1]); r.losing.Load() && strings.HasPrefix(subject, "out.") && strings.HasSuffix(subject, ".u") && r.seen.Add(1)%2 == 0 {
+			if r.losing.Load() && r.loses(string(fields[1])) {
 				r.lost.Add(1)
 				continue
 			}
 			line = append(line, payload...)
 		}
-		if _, err := client.Write(line); err != nil {
+		if _, err := to.Write(line); err != nil {
 			return
 		}
 	}

@@ -35,6 +35,7 @@ func TestScenarios(t *testing.T) {
 		{"a stall of 500 ms at 100x", stallAtHundred},
 		{"version N+1 folds the log of version N to the same digest", goldenLogs},
 		{"an unknown record stops a replica and does not fork it", unknownRecord},
+		{"a server with another secret never becomes owner", anotherSecret},
 	} {
 		t.Run(s.sentence, s.show)
 	}

@@ -25,6 +25,7 @@ type deployment struct {
 	partitions int
 	secrets    []string // environment of every process
 	services   []string // flags of every process
+	options    []string // flags of all but gateways
 	natsURL    string   // of all nodes; "" where it is embedded
 	database   string   // URL
 	flushRedis func()   // nil where it is embedded
@@ -44,12 +45,15 @@ type deployment struct {
 // kind is a way to deploy the program.
 type kind struct {
 	name  string
-	start func(t testing.TB, roomOptions ...string) *deployment
+	start func(t testing.TB, options ...string) *deployment // flags of all but gateways
 }
 
 // kinds are all of them. A cluster takes a while, and only with the tag long every test
 // takes it.
 func kinds() []kind { return append([]kind{{"single box", startBox}}, kindsOfRoles()...) }
+
+// boxAndCluster are the default and what is farthest from it.
+func boxAndCluster() []kind { return []kind{{"single box", startBox}, {"cluster", startCluster}} }
 
 // kindsOfRoles are those with several processes.
 func kindsOfRoles() []kind {
@@ -62,12 +66,12 @@ func kindsOfRoles() []kind {
 
 // onEach runs a test on some kinds of deployments, side by side, with some options of room
 // servers.
-func onEach(t *testing.T, list []kind, test func(t *testing.T, d *deployment), roomOptions ...string) {
+func onEach(t *testing.T, list []kind, test func(t *testing.T, d *deployment), options ...string) {
 	t.Parallel()
 	for _, k := range list {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, k.start(t, roomOptions...))
+			test(t, k.start(t, options...))
 		})
 	}
 }
@@ -75,7 +79,7 @@ func onEach(t *testing.T, list []kind, test func(t *testing.T, d *deployment), r
 // startBox starts everything in one process.
 func startBox(t testing.TB, options ...string) *deployment {
 	t.Helper()
-	d := newDeployment(t, 4)
+	d := newDeployment(t, 4, options)
 	data := filepath.Join(t.TempDir(), "data")
 	d.database = filepath.Join(data, "ledger.db")
 	s := newServer(t, d.secrets, append([]string{"serve", "--data", data, "--partitions", strconv.Itoa(d.partitions)}, options...)...)
@@ -86,32 +90,32 @@ func startBox(t testing.TB, options ...string) *deployment {
 
 // startDeployment starts the roles as separate processes against one of each service,
 // NATS with the users and permissions of the roles.
-func startDeployment(t testing.TB, roomOptions ...string) *deployment {
+func startDeployment(t testing.TB, options ...string) *deployment {
 	t.Helper()
-	return startDeploymentOf(t, 2, 4, roomOptions...)
+	return startDeploymentOf(t, 2, 4, options...)
 }
 
 // startDeploymentOf starts two gateways, a ledger worker and some room servers, which
 // are named room-0, room-1 and so on.
-func startDeploymentOf(t testing.TB, rooms, partitions int, roomOptions ...string) *deployment {
+func startDeploymentOf(t testing.TB, rooms, partitions int, options ...string) *deployment {
 	t.Helper()
-	d := newDeployment(t, partitions)
+	d := newDeployment(t, partitions, options)
 	nats := testsvc.StartNATS(t, bus.ServerConfig(natsPasswords(), bus.ServerOptions{}))
 	redis := testsvc.StartRedis(t)
 	d.nats, d.redis = []*service.Service{nats.Process()}, []*service.Service{redis.Process()}
 	d.natsURL, d.database = nats.URL, testsvc.Postgres(t)
 	d.services = []string{"--nats-url", d.natsURL, "--redis-url", redis.URL}
 	d.flushRedis = func() { flush(t, service.Address(redis.Port)) }
-	d.startRoles(rooms, 1, roomOptions...)
+	d.startRoles(rooms, 1)
 	return d
 }
 
 // startCluster starts the roles against three NATS servers that replicate everything,
 // Redis with Sentinels and PostgreSQL: two gateways, three room servers, two ledger
 // workers.
-func startCluster(t testing.TB, roomOptions ...string) *deployment {
+func startCluster(t testing.TB, options ...string) *deployment {
 	t.Helper()
-	d := newDeployment(t, 4)
+	d := newDeployment(t, 4, options)
 	d.natsCluster = testsvc.StartNATSCluster(t, func(n service.NATSNode) string {
 		return bus.ServerConfig(natsPasswords(), bus.ServerOptions{
 			Name: n.Name, Monitor: n.Monitor, ClusterName: "c", ClusterAddr: n.Routes, Routes: n.Others, NoAdvertise: true,
@@ -123,12 +127,12 @@ func startCluster(t testing.TB, roomOptions ...string) *deployment {
 	d.natsURL, d.database, d.postgres = d.natsCluster.URL(), postgres.URL, postgres.Process()
 	d.services = []string{"--nats-url", d.natsURL, "--redis-url", d.sentinels.URL()}
 	d.flushRedis = func() { flush(t, service.Address(d.redisMaster().Port())) }
-	d.startRoles(3, 2, append(roomOptions, "--replicas", "3")...)
+	d.startRoles(3, 2, "--replicas", "3")
 	return d
 }
 
-func newDeployment(t testing.TB, partitions int) *deployment {
-	d := &deployment{t: t, partitions: partitions, secrets: []string{
+func newDeployment(t testing.TB, partitions int, options []string) *deployment {
+	d := &deployment{t: t, partitions: partitions, options: options, secrets: []string{
 		"TICKCAST_ROOM_SECRET=" + testSecret, "TICKCAST_JWT_SECRET=" + testSecret, "TICKCAST_OPERATOR_KEY=" + testSecret,
 	}}
 	for r, password := range natsPasswords() {
@@ -143,13 +147,13 @@ func (d *deployment) startRoles(rooms, ledgers int, options ...string) {
 	d.t.Helper()
 	for i := range rooms {
 		args := []string{"room", "--node", fmt.Sprint("room-", i), "--partitions", strconv.Itoa(d.partitions)}
-		d.rooms = append(d.rooms, d.process(append(args, options...)...))
+		d.rooms = append(d.rooms, d.process(slices.Concat(args, options, d.options)...))
 	}
 	for range 2 {
 		d.gateways = append(d.gateways, d.process("gateway", "--guests", "on"))
 	}
 	for range ledgers {
-		d.ledgers = append(d.ledgers, d.process("ledger", "--database-url", d.database))
+		d.ledgers = append(d.ledgers, d.process(append([]string{"ledger", "--database-url", d.database}, d.options...)...))
 	}
 	d.startAll()
 }
@@ -306,8 +310,8 @@ func (d *deployment) wantNoDifference() {
 	}
 }
 
-// countRows asks the ledger's database for a number, -1 when it does not answer.
-func (d *deployment) countRows(query string) (n int64) {
+// books opens the ledger's database.
+func (d *deployment) books() *sql.DB {
 	d.t.Helper()
 	driver, source := "pgx", d.database
 	if d.natsURL == "" {
@@ -317,6 +321,13 @@ func (d *deployment) countRows(query string) (n int64) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return books
+}
+
+// countRows asks the ledger's database for a number, -1 when it does not answer.
+func (d *deployment) countRows(query string) (n int64) {
+	d.t.Helper()
+	books := d.books()
 	defer func() { _ = books.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

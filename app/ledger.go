@@ -71,7 +71,7 @@ func (l *ledgerRole) open(ctx context.Context) error {
 		database = l.process.config.ledgerPath()
 	}
 	var options []ledger.Option
-	if l.wallet != nil {
+	if l.process.config.WalletURL != "" {
 		options = append(options, ledger.Custody())
 	}
 	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)

@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"database/sql"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,77 +11,114 @@ import (
 )
 
 // TestReconcile plays, puts an older copy of the ledger in its place, and has the
-// command book again what the log knows.
-func TestReconcile(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	file := filepath.Join(data, "ledger.db")
-	s := newServer(t, nil, "serve", "--data", data)
-	once := func() {
-		s.startReady()
-		testkit.Eventually(t, "the room can be joined", deadline, func() bool {
-			_, list := s.get(s.public + "/api/rooms")
-			return strings.Contains(list, "running")
-		})
-		// Its verdict is other tests' affair: here it makes bookings.
-		out, err := tryCommand(t, nil, "swarm", "--url", s.socket(), "--bots", "8", "--duration", "14s", "--settle", deadline.String(), "--room", "lobby", "--bet", "1")
-		if err != nil {
-			t.Logf("swarm: %v\n%s", err, out)
-		}
-		if code := s.stop(); code != 0 {
-			t.Fatalf("exit code %d after SIGTERM", code)
-		}
-	}
-	// play goes on until bets are booked, which on a busy machine may take more than one swarm.
+// command book again what the log knows. Then the ledger goes on.
+func TestReconcile(t *testing.T) { onEach(t, boxAndCluster(), testReconcile) }
+
+func testReconcile(t *testing.T, d *deployment) {
+	rooms := d.makeRooms()
+	// play goes on until stakes are booked, which on a busy machine may take more than one swarm.
 	play := func() {
 		t.Helper()
-		before := stakesIn(t, file)
+		stakes := func() int64 { return d.countRows(`SELECT COUNT(*) FROM transfers WHERE kind = 'stake'`) }
+		before := stakes()
 		for range 5 {
-			if once(); stakesIn(t, file) > before {
+			// Its verdict is other tests' affair: here it makes bookings.
+			out, err := tryCommand(t, nil, "swarm", "--url", d.gateways[0].socket(), "--room", strings.Join(rooms, ","), "--bots", "8", "--duration", "6s", "--settle", deadline.String(), "--bet", "1")
+			if err != nil {
+				t.Logf("swarm: %v\n%s", err, out)
+			}
+			if stakes() > before {
 				return
 			}
 		}
-		t.Fatal("no bet was booked")
+		t.Fatal("no stake was booked")
 	}
 	play()
-	older, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	d.stopLedgers()
+	restoreOlder := d.copyDatabase()
+	for _, l := range d.ledgers {
+		l.startReady()
 	}
 	play()
-	if out := runCommand(t, nil, "ledger", "reconcile", "--data", data); !strings.Contains(out, "as the log says") {
+	d.stopLedgers()
+	if out := d.run(d.reconcile()...); !strings.Contains(out, "as the log says") {
 		t.Errorf("before anything was lost:\n%s", out)
 	}
-	if err := os.WriteFile(file, older, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, rest := range []string{"-wal", "-shm"} {
-		_ = os.Remove(file + rest) // they may not be there
-	}
-	if out, err := tryCommand(t, nil, "ledger", "reconcile", "--data", data); err == nil || !strings.Contains(out, "  missing ") {
+	restoreOlder()
+	if out, err := tryCommand(t, d.secrets, d.reconcile()...); err == nil || !strings.Contains(out, "  missing ") {
 		t.Errorf("with an older ledger: %v\n%s", err, out)
 	}
-	if out := runCommand(t, nil, "ledger", "reconcile", "--repair", "--data", data); !strings.Contains(out, "as the log says") {
+	if out := d.run(d.reconcile("--repair")...); !strings.Contains(out, "as the log says") {
 		t.Errorf("repair:\n%s", out)
 	}
-	if out := runCommand(t, nil, "ledger", "reconcile", "--data", data); !strings.Contains(out, "\n0 of them are missing") {
+	if out := d.run(d.reconcile()...); !strings.Contains(out, "\n0 of them are missing") {
 		t.Errorf("afterwards:\n%s", out)
+	}
+	for _, l := range d.ledgers {
+		l.startReady()
+	}
+	testkit.Eventually(t, "every bet has its end", deadline, func() bool {
+		return d.countRows(`SELECT COUNT(*) FROM bets b WHERE NOT EXISTS (SELECT 1 FROM ends e WHERE e.bet = b.id)`) == 0
+	})
+	d.wantNoDifference()
+}
+
+// reconcile is the command that compares the ledger with the log.
+func (d *deployment) reconcile(args ...string) []string {
+	args = append(append([]string{"ledger", "reconcile"}, d.options...), args...)
+	if d.natsURL == "" {
+		return append(args, "--data", filepath.Dir(d.database))
+	}
+	return append(append(args, d.services...), "--database-url", d.database)
+}
+
+// stopLedgers stops who writes the ledger, if they are not stopped already.
+func (d *deployment) stopLedgers() {
+	d.t.Helper()
+	for _, l := range d.ledgers {
+		if code := l.stop(); code != 0 {
+			d.t.Fatalf("%v: exit code %d after SIGTERM", l.args, code)
+		}
 	}
 }
 
-// stakesIn is how many stakes a ledger has booked, 0 if there is none yet.
-func stakesIn(t *testing.T, file string) (n int) {
-	t.Helper()
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		return 0
+// copyDatabase copies the ledger's database, which nobody has open. The function that is
+// returned, which wants that too, puts the copy in its place.
+func (d *deployment) copyDatabase() (restore func()) {
+	d.t.Helper()
+	if d.natsURL != "" {
+		d.alterDatabases(`CREATE DATABASE older TEMPLATE postgres`)
+		return func() {
+			d.t.Helper()
+			d.alterDatabases(`ALTER DATABASE postgres RENAME TO newer`, `ALTER DATABASE older RENAME TO postgres`)
+		}
 	}
-	db, err := sql.Open("sqlite", "file:"+file+"?mode=ro")
+	older, err := os.ReadFile(d.database)
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
-	if err := db.QueryRow(`SELECT COUNT(*) FROM transfers WHERE kind = 'stake'`).Scan(&n); err != nil {
-		t.Fatal(err)
+	return func() {
+		d.t.Helper()
+		if err := os.WriteFile(d.database, older, 0o600); err != nil {
+			d.t.Fatal(err)
+		}
+		for _, rest := range []string{"-wal", "-shm"} {
+			_ = os.Remove(d.database + rest) // they may not be there
+		}
 	}
-	return n
+}
+
+// alterDatabases has PostgreSQL do what nobody can who uses the database.
+func (d *deployment) alterDatabases(statements ...string) {
+	d.t.Helper()
+	server, err := sql.Open("pgx", strings.Replace(d.database, "/postgres?", "/template1?", 1))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	for _, s := range statements {
+		if _, err := server.ExecContext(d.t.Context(), s); err != nil {
+			d.t.Fatalf("%s: %v", s, err)
+		}
+	}
 }

@@ -4,68 +4,133 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
+	"tickcast/ledger/wallet"
 )
 
 // TestOperatorsWallet plays with the money of an operator's wallet, as processes, while
-// a part of what is asked of it is damaged.
+// a part of what is asked of it is damaged, and a ledger worker is killed. In the end
+// everybody has there what the book says.
 func TestOperatorsWallet(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	key := filepath.Join(dir, "wallet.key")
-	if err := os.WriteFile(key, []byte(testSecret+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, k := range boxAndCluster() {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			w := startSimulator(t)
+			testWallet(t, w, k.start(t, "--wallet-url", w.server.public, "--wallet-key-file", w.key))
+		})
 	}
-	simulator := newServer(t, nil)
-	address := strings.TrimPrefix(simulator.public, "http://")
-	simulator.args = []string{"wallet", "simulator", "--wallet-key-file", key, "--listen", address, "--fault-rate", "0.1"}
-	simulator.start()
-	s := newServer(t, nil, "serve", "--data", filepath.Join(dir, "data"), "--wallet-url", simulator.public, "--wallet-key-file", key)
-	s.startReady()
-	testkit.Eventually(t, "the room can be joined", deadline, func() bool {
-		_, list := s.get(s.public + "/api/rooms")
-		return strings.Contains(list, "running")
-	})
+}
+
+func testWallet(t *testing.T, w *simulator, d *deployment) {
+	room := d.makeRooms()[0]
 	// Stakes that the wallet does not answer in time are no bets, so a bot may meet
 	// them, and a run may see no bet that wins; sequences, answers and results must hold.
-	asked := func(op string) bool { return strings.Contains(simulator.log.String(), "op="+op) }
 	for range 6 {
-		startSwarm(t, s, "--room", "lobby", "--game", "crash").wantPassed()
-		if asked("withdraw") && asked("deposit") {
+		s := d.startSwarm([]string{room}, "--game", "crash", "--bet", "1", "--cash-out-delay", "500ms", "--duration", "8s")
+		testkit.Eventually(t, "the swarm plays", deadline, func() bool { return s.second() >= 3 })
+		d.ledgers[0].kill()
+		d.ledgers[0].startReady()
+		s.wantPassed()
+		if w.asked("withdraw") && w.asked("deposit") {
 			break
 		}
 	}
-	command := func(args ...string) string {
-		return runCommand(t, nil, append(args, "--data", filepath.Join(dir, "data"), "--api", s.internal)...)
-	}
-	testkit.Eventually(t, "nothing is unknown in the end", deadline, func() bool {
-		return !strings.Contains(command("wallet", "queue"), "withdraw") && !strings.Contains(command("wallet", "queue"), "deposit")
-	})
-	if !asked("withdraw") || !asked("deposit") {
+	if !w.asked("withdraw") || !w.asked("deposit") {
 		t.Error("the wallet was not asked for withdrawals and deposits")
 	}
-	r, err := http.Post(s.public+"/api/login", "application/json", strings.NewReader(`{"token":"ann"}`))
-	if err != nil {
-		t.Fatal(err)
+	// Bots that leave have bets on; what is owed for those is queued when their round ends.
+	testkit.Eventually(t, "every bet has its end, and nothing is unknown", deadline, func() bool {
+		return d.countRows(`SELECT COUNT(*) FROM bets b WHERE NOT EXISTS (SELECT 1 FROM ends e WHERE e.bet = b.id)`) == 0 &&
+			strings.Count(d.run("wallet", "queue", "--api", d.gateways[0].internal), "\n") == 1 // the heading
+	})
+	w.wantMoney(d)
+	for _, g := range d.gateways {
+		testkit.Eventually(t, "a player of the wallet logs in", deadline, func() bool { // some requests are damaged
+			r, err := http.Post(g.public+"/api/login", "application/json", strings.NewReader(`{"token":"ann"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = r.Body.Close()
+			return r.StatusCode == http.StatusOK
+		})
 	}
-	_ = r.Body.Close()
-	if r.StatusCode != http.StatusOK {
-		t.Errorf("login of a player of the wallet: status %d", r.StatusCode)
+	d.wantNoDifference()
+	d.stopLedgers()
+	if out := d.run(d.reconcile()...); !strings.Contains(out, "as the log says") {
+		t.Errorf("the log, and a book whose money is in a wallet:\n%s", out)
 	}
-	if code := s.stop(); code != 0 {
-		t.Errorf("exit code %d after SIGTERM", code)
-	}
-	if out := runCommand(t, nil, "audit", "--data", filepath.Join(dir, "data")); !strings.Contains(out, "no difference") {
-		t.Errorf("the audit of a book whose money is in a wallet:\n%s", out)
-	}
-	without := newServer(t, nil, "serve", "--data", filepath.Join(dir, "data"))
+	without := d.ledgers[0]
+	without.args = slices.DeleteFunc(slices.Clone(without.args), func(arg string) bool { return slices.Contains(d.options, arg) })
 	without.start()
 	if code := without.wait(); code != 1 || !strings.Contains(without.log.String(), "takes a book of its own") {
 		t.Errorf("without its wallet: exit code %d, %s", code, without.log)
+	}
+}
+
+// simulator is the wallet simulator as a process.
+type simulator struct {
+	server *server
+	key    string // file
+}
+
+func startSimulator(t testing.TB) *simulator {
+	t.Helper()
+	w := &simulator{server: newServer(t, nil), key: filepath.Join(t.TempDir(), "wallet.key")}
+	if err := os.WriteFile(w.key, []byte(testSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimPrefix(w.server.public, "http://")
+	w.server.args = []string{"wallet", "simulator", "--wallet-key-file", w.key, "--listen", address, "--initial", strconv.Itoa(walletInitial), "--fault-rate", "0.1"}
+	w.server.start()
+	return w
+}
+
+// walletInitial is what everybody has at the wallet in the beginning.
+const walletInitial = 100_000
+
+// asked reports whether the wallet was asked for an operation.
+func (w *simulator) asked(op string) bool { return strings.Contains(w.server.log.String(), "op="+op) }
+
+// wantMoney compares what players have at the wallet with the transfers in the book.
+func (w *simulator) wantMoney(d *deployment) {
+	d.t.Helper()
+	client, err := wallet.NewClient(w.server.public, []byte(testSecret))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer client.Close()
+	books := d.optionss()
+	defer func() { _ = books.Close() }()
+	rows, err := books.QueryContext(d.t.Context(), `SELECT t.player, CAST(SUM(e.amount) AS BIGINT) FROM transfers t
+		JOIN entries e ON e.transfer = t.id WHERE e.account = '.wallet' GROUP BY t.player`)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	players := 0
+	for ; rows.Next(); players++ {
+		var player string
+		var sum, has int64
+		if err := rows.Scan(&player, &sum); err != nil {
+			d.t.Fatal(err)
+		}
+		testkit.Eventually(d.t, "the wallet tells a balance", deadline, func() bool {
+			has, err = client.Balance(d.t.Context(), player)
+			return err == nil // some requests are damaged
+		})
+		if has != walletInitial+sum {
+			d.t.Errorf("%s has %d at the wallet, and %d by the book", player, has, walletInitial+sum)
+		}
+	}
+	if rows.Err() != nil || players == 0 {
+		d.t.Errorf("%d players with transfers, %v", players, rows.Err())
 	}
 }
 

@@ -106,7 +106,7 @@ func (w *simulator) wantMoney(d *deployment) {
 		d.t.Fatal(err)
 	}
 	defer client.Close()
-	books := d.optionss()
+	books := d.books()
 	defer func() { _ = books.Close() }()
 	rows, err := books.QueryContext(d.t.Context(), `SELECT t.player, CAST(SUM(e.amount) AS BIGINT) FROM transfers t
 		JOIN entries e ON e.transfer = t.id WHERE e.account = '.wallet' GROUP BY t.player`)

@@ -216,7 +216,7 @@ func (l *loop) resolve(events []unix.EpollEvent) {
 	}
 }
 
-// add takes in a connection.
+// add takes in a connection. c.mu is held.
 func (l *loop) add(c *lean) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -230,7 +230,7 @@ func (l *loop) add(c *lean) error {
 		c.slot = int32(len(l.conns))
 		l.conns = append(l.conns, c)
 	}
-	err := l.control(unix.EPOLL_CTL_ADD, c.fd, c.slot, unix.EPOLLIN)
+	err := l.control(unix.EPOLL_CTL_ADD, c.fd, c.slot, c.interest())
 	if err != nil {
 		l.conns[c.slot] = nil
 		l.free = append(l.free, c.slot)
@@ -323,7 +323,8 @@ func (c *lean) Start(h Handler) {
 	}
 }
 
-// onReady reads once. What is left is told of again.
+// onReady reads once. What is left is told of again: where there is a bound by the
+// kernel, elsewhere when it is asked.
 func (c *lean) onReady(events uint32) {
 	if c.fd < 0 {
 		return
@@ -335,7 +336,8 @@ func (c *lean) onReady(events uint32) {
 		return
 	}
 	b := c.loop.buffer
-	if credit := c.credit.Load(); credit >= 0 {
+	credit := c.credit.Load()
+	if credit >= 0 {
 		if credit == 0 && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 {
 			c.pause()
 			return
@@ -344,7 +346,10 @@ func (c *lean) onReady(events uint32) {
 	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
 	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno == unix.EAGAIN:
+		return
+	case errno == unix.EINTR:
+		c.again()
 		return
 	case errno != 0:
 		c.end(os.NewSyscallError("recv", errno))
@@ -353,12 +358,16 @@ func (c *lean) onReady(events uint32) {
 		c.end(errLost)
 		return
 	}
-	if c.credit.Load() > 0 {
+	if credit > 0 {
 		c.credit.Add(-int64(n))
 	}
 	c.at = time.Since(c.loop.start)
 	if err := c.feed(b[:n]); err != nil {
 		c.fail(err)
+		return
+	}
+	if credit < 0 && (int(n) == len(b) || events&endEvents != 0) {
+		c.again() // there is more, or the end
 	}
 }
 

@@ -31,18 +31,22 @@ func ways(t *testing.T, f func(t *testing.T, c *Client)) {
 		name  string
 		plain bool
 	}{{"lean", false}, {"plain", true}} {
-		t.Run(w.name, func(t *testing.T) {
-			c, err := New(Options{Plain: w.plain, Loops: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(context.Background())
-			var running sync.WaitGroup
-			running.Go(func() { c.Run(ctx) })
-			t.Cleanup(func() { cancel(); running.Wait() })
-			f(t, c)
-		})
+		t.Run(w.name, func(t *testing.T) { f(t, run(t, Options{Plain: w.plain, Loops: 2})) })
 	}
+}
+
+// run runs a client for the time of a test.
+func run(t *testing.T, o Options) *Client {
+	t.Helper()
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { c.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return c
 }
 
 // server is one end of a connection, in bytes.

@@ -442,13 +442,6 @@ func (s *trimStage) partition() PartitionConfig {
 	}
 }
 
-func (s *trimStage) natsLog() *natsLog {
-	return newNATSLog(s.t.Context(), s.feed(), 0)
-}
-
-// snapshotAt is the sealed snapshot of the state at a record.
-func (s *trimStage) snapshotAt(seq uint64) []byte { return seal(s.ofLog(seq).Snapshot()) }
-
 // ofLog folds the whole log up to a record.
 func (s *trimStage) ofLog(to uint64) *Partition {
 	s.t.Helper()

@@ -23,7 +23,7 @@ var places = map[string]place{
 	"room/race":     {imports: []string{"wire", "room/game"}, pure: true},
 	"room/cashier":  {imports: []string{"wire", "room/game"}, pure: true},
 	"room":          {imports: []string{"wire", "room/game", "bus", "cache", "archive"}, tests: []string{"room/crash", "room/race", "room/cashier", "audit/judge"}},
-	"room/sim":      {tests: []string{"wire", "room", "room/game", "room/crash", "room/cashier", "archive", "audit/judge"}},
+	"room/sim":      {tests: []string{"wire", "room", "room/game", "room/crash", "room/race", "room/cashier", "archive", "audit/judge"}},
 	"ledger":        {imports: []string{"wire", "bus", "cache", "ledger/wallet"}},
 	"ledger/wallet": {imports: []string{"wire"}},
 	"bus":           {imports: []string{"wire"}},

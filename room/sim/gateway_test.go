@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -31,6 +32,7 @@ type copied struct {
 	speaker uint64 // epoch of the owner that said the newest
 	ring    map[uint64]uint64
 	unsure  bool  // nothing is applied until a snapshot is there
+	check   bool  // it was cut off, and nobody has answered since
 	wrong   int64 // since when it goes on along a tail that the log has lost; 0 for not
 	tick    int64
 	phase   string
@@ -67,7 +69,8 @@ func (g *gateway) lookLater() {
 	g.w.after(time.Second, func() {
 		for i := range g.w.cfg.rooms {
 			c := g.copyOf(roomName(i))
-			if c.unsure || g.w.now-c.heard > quiet || g.cutUntil != g.link.core && g.link.connected() {
+			c.check = c.check || g.cutUntil != g.link.core && g.link.connected()
+			if c.unsure || c.check || g.w.now-c.heard > quiet {
 				g.catchUp(roomName(i))
 			}
 			if c.wrong != 0 && g.w.now-c.wrong > int64(putRightWithin) {
@@ -165,8 +168,8 @@ func (g *gateway) catchUp(room string) {
 			return
 		}
 		c.asking = false
-		if r != nil && r.Error == nil && c.log == "" {
-			c.log = r.Log
+		if r != nil && r.Error == nil {
+			c.log, c.check = cmp.Or(c.log, r.Log), false
 		}
 		switch {
 		case r == nil || r.Error != nil:
@@ -206,7 +209,7 @@ func (g *gateway) jump(room string) {
 		if r == nil || r.Error != nil || json.Unmarshal(r.View, &v) != nil {
 			return
 		}
-		c.unsure = false
+		c.unsure, c.check = false, false
 		if r.Log == c.log && r.Seq < c.seq && r.Epoch <= c.speaker {
 			return
 		}

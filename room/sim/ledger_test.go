@@ -38,6 +38,9 @@ type ledger struct {
 	paid     map[string]int // and how often one that ends a stake
 	archived map[string]bool
 	newest   map[string]uint64 // archived round by room
+	// unheard tells that a question has had no answer for as long as an owner waits for one
+	// behind a lost tail: rounds may be over before an orphan is known.
+	unheard bool
 	// witnessed is what was told before, for what is broken.
 	witnessed []wire.OpenStake
 }
@@ -249,7 +252,7 @@ func (l *ledger) end(k *bet, end, by string) {
 // refuse is for a booking that would end a bet again. That of a record behind a lost tail
 // may come upon an end of a record that was in it.
 func (l *ledger) refuse(b *wire.Booking, k *bet) {
-	if k != nil && k.end == "lost" && k.late && strings.HasPrefix(b.ID, "lost/") {
+	if k != nil && k.end == "lost" && (k.late || l.unheard) && strings.HasPrefix(b.ID, "lost/") {
 		return // the round was over before
 	}
 	if k == nil || !k.astray && !l.w.history.strayed(b.ID) {

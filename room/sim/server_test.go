@@ -433,7 +433,8 @@ func (v voice) Offer(n uint64, node string, offer []byte) error {
 func (v voice) AskLedger(n uint64, query []byte) error {
 	var q wire.LedgerQuery
 	decode(query, &q)
-	life := v.life
+	life, answered := v.life, false
+	v.w.after(2*time.Second, func() { v.w.ledger.unheard = v.w.ledger.unheard || !answered })
 	v.send(&v.w.ledger.link, func() {
 		if v.w.now < v.w.ledger.down {
 			return
@@ -451,6 +452,7 @@ func (v voice) AskLedger(n uint64, query []byte) error {
 		v.w.after(v.w.delay(), func() {
 			if v.link.toCore() {
 				v.do(life, func() { v.replica.Witnessed(n, reply) })
+				answered = true
 			}
 		})
 	})

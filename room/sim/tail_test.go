@@ -260,7 +260,7 @@ func (w *world) strayedPlayers() map[string]bool {
 		}
 	}
 	for _, k := range w.ledger.bets {
-		if k.astray || k.late {
+		if k.astray || k.late || w.ledger.unheard && k.end == "lost" {
 			players[k.player] = true
 		}
 	}

@@ -51,11 +51,13 @@ func (r *Replica) claimFolded(c wire.Claim, at int64) {
 	if c.Offered {
 		r.handover.moved(at)
 	}
+	r.claimedAt = at
+	before := r.tail.known != nil && at <= r.tail.known.claimedAt
 	switch own := c.Node == r.cfg.Node; {
 	case own && r.speaking && c.Replaces == r.claim:
 		r.claim = r.part.Epoch()
 		r.renewed()
-	case r.part.Epoch() == r.claim || own && r.claiming && c.Replaces == r.replaces:
+	case r.part.Epoch() == r.claim || own && r.claiming && c.Replaces == r.replaces && !before:
 		r.claim = r.part.Epoch()
 		r.speak(c)
 	case r.claim != 0:

@@ -94,8 +94,10 @@ type Replica struct {
 	claiming bool   // a claim of ours is on its way
 	replaces uint64 // the epoch that it is to replace
 	claim    uint64 // sequence of our newest claim, 0 for none
-	speaking bool
-	owing    map[string]struct{} // rooms that may owe facts
+
+	claimedAt int64 // stored timestamp of the newest folded claim, Unix ns
+	speaking  bool
+	owing     map[string]struct{} // rooms that may owe facts
 
 	lastRecord time.Time // when the newest record was folded
 	lastOwn    time.Time // when the newest record of the owner was folded

@@ -49,9 +49,12 @@ type tail struct {
 type witness struct {
 	Place
 	lostAt int64 // stored timestamp, Unix ms
+	// claimedAt is the stored timestamp of the newest claim, Unix ns; 0 when it is not known. A
+	// fold that begins again meets its own claims of before, which are none on their way.
+	claimedAt int64
 }
 
-func (p *Partition) witness() *witness { return &witness{p.last, p.lostAt} }
+func (p *Partition) witness() *witness { return &witness{Place: p.last, lostAt: p.lostAt} }
 
 func (t *tail) waits(now time.Time) bool { return now.Before(t.until) }
 
@@ -77,6 +80,7 @@ func (r *Replica) replaced() bool {
 // Whether the tail is really lost is known when that claim is in the log.
 func (r *Replica) beginAgain(why string, seq uint64) {
 	known := r.part.witness()
+	known.claimedAt = r.claimedAt
 	r.log.Error("the log lost its tail, and the fold begins again: "+why, "seq", seq, "folded", known.Seq)
 	r.fallSilent("lost")
 	r.tail.known, r.tail.reopen = known, true

@@ -251,11 +251,11 @@ func (t *truth) gave(id answerID, answer json.RawMessage) bool {
 	return false
 }
 
-// strayedPlayers are those whose account the ledger moved for a record of a lost tail.
+// strayedPlayers are those of whom the ledger decided something for a record of a lost tail.
 func (w *world) strayedPlayers() map[string]bool {
 	players := map[string]bool{}
 	for id, b := range w.history.bookings {
-		if b.strayed && w.ledger.moved[id] > 0 {
+		if _, decided := w.ledger.outcomes[id]; decided && b.strayed {
 			players[b.Player] = true
 		}
 	}
@@ -270,6 +270,9 @@ func (w *world) strayedPlayers() map[string]bool {
 // strayedRound reports whether a difference is about a round that was archived for a lost
 // tail, which the ledger does not do again.
 func (w *world) strayedRound(d *judge.Difference) bool {
+	if r := w.truth.rooms[d.Room]; r != nil && r.strays[d.Round] > 0 && d.What == "when a seed is revealed" {
+		return true // the reveal was on its way when the end of its round was lost
+	}
 	for _, b := range w.history.bookings {
 		if b.strayed && b.Kind == wire.BookRound && b.Room == d.Room && b.Booking.Round.Round == d.Round {
 			return true

@@ -70,7 +70,7 @@ func (r *Replica) renewed() {
 // jump goes on from a checkpoint when the log was trimmed beyond what was folded: a replica
 // that was away, or starts from a snapshot that is too old.
 func (r *Replica) jump(why error) (jumped bool) {
-	p, _, unread := r.keeper.restore(r.ctx, r.cfg.Partition, r.stream)
+	p, missing, unread := r.keeper.restore(r.ctx, r.cfg.Partition, r.stream)
 	switch {
 	case p.last.Seq > r.part.last.Seq:
 		r.log.Warn("goes on from a checkpoint", "seq", r.part.last.Seq, "checkpoint", p.last.Seq, "err", why)
@@ -80,6 +80,9 @@ func (r *Replica) jump(why error) (jumped bool) {
 		r.halt(errors.Join(why, unread))
 	case unread != nil:
 		r.log.Warn("the log was trimmed, and no checkpoint can be read", "seq", r.part.last.Seq, "err", errors.Join(why, unread))
+	case missing != nil:
+		// Perhaps a node of the log that is behind answers: the next answer may be another's.
+		r.log.Warn("the log was trimmed, and ends before the checkpoints", "seq", r.part.last.Seq, "checkpoint", missing.Seq, "err", why)
 	default:
 		r.halt(fmt.Errorf("%w, and no snapshot fits", why))
 	}

@@ -147,7 +147,7 @@ func TestALostPayout(t *testing.T) {
 	d := startBox(t)
 	m := &moments{deployment: d, t: t, room: "void", chains: crash.NewChains([]byte(testSecret), rand.Reader)}
 	box, data := d.gateways[0], filepath.Dir(d.database)
-	d.run(d.withSecrets("rooms", "create", m.room, "--set", "betting_ms=3000", "--set", "crashed_ms=500", "--api", box.internal)...)
+	d.run(d.withSecrets("rooms", "create", m.room, "--set", "betting_ms=3000", "--set", "crashed_ms=500", "--set", "cap=300", "--api", box.internal)...)
 	m.ann = d.record("ann", m.room, box)
 	m.watch = m.ann
 	r, point := m.betting()
@@ -176,13 +176,15 @@ func TestALostPayout(t *testing.T) {
 	box.startReady()
 	m.wantTold()
 	testkit.Eventually(t, "the round is void", deadline, func() bool {
-		return d.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM rounds WHERE voided = 1 AND round = %d`, r.Round)) == 1
+		return d.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM rounds WHERE room = 'void' AND voided = 1 AND round = %d`, r.Round)) == 1
 	})
 	next, point := m.betting()
+	for ; point < 106; next, point = m.betting() { // the bet is to win
+	}
 	m.ann.begin("bet", next.Round, betOf{Amount: 1000, Auto: 105}).wantOK(nil)
 	m.wantCrash(next, point)
 	testkit.Eventually(t, "the next round is archived", deadline, func() bool {
-		return d.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM rounds WHERE voided = 0 AND round = %d`, next.Round)) == 1
+		return d.countRows(fmt.Sprintf(`SELECT COUNT(*) FROM rounds WHERE room = 'void' AND voided = 0 AND round = %d`, next.Round)) == 1
 	})
 	if code := box.stop(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)

@@ -122,7 +122,10 @@ func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
 			return nil, fmt.Errorf("read %v from bucket %s: %w", s, wire.BucketArchive, err)
 		}
 		if behind {
-			<-time.After(readRetry)
+			select {
+			case <-ctx.Done():
+			case <-time.After(readRetry):
+			}
 		}
 	}
 }

@@ -57,16 +57,17 @@ type pending struct {
 
 // commands are the commands of this gateway that have no answer yet.
 type commands struct {
-	g     *Gateway
-	lanes *lanes // by player: one command is on its way to the log at a time
-	slots chan struct{}
+	g       *Gateway
+	lanes   *lanes // by player: one command is on its way to the log at a time
+	slots   chan struct{}
+	sweeper *peer.Sweeper
 
 	mu      sync.Mutex // guards pending and what is in it
 	pending map[commandID]*pending
 }
 
 func newCommands(g *Gateway) *commands {
-	return &commands{g: g, lanes: newLanes(), slots: make(chan struct{}, commandAsks), pending: map[commandID]*pending{}}
+	return &commands{g: g, lanes: newLanes(), slots: make(chan struct{}, commandAsks), sweeper: peer.NewSweeper(), pending: map[commandID]*pending{}}
 }
 
 // submit takes a command whose shape is right. The answer goes to the session, once for each
@@ -106,6 +107,7 @@ func (c *commands) take(s *session, p *pending) (fresh bool, refusal *wire.Error
 		return false, nil
 	}
 	c.pending[p.id] = p
+	c.sweeper.Begin()
 	return true, nil
 }
 
@@ -199,25 +201,20 @@ func unavailable(id commandID, why string) *fanout.Frame {
 
 // run looks after commands without an answer until ctx ends.
 func (c *commands) run(ctx context.Context) {
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			for _, p := range c.sweep(now) {
-				c.slots <- struct{}{}
-				if !c.g.spawn(func() { c.askFor(ctx, p); <-c.slots }) {
-					<-c.slots
-				}
+	c.sweeper.Run(ctx, sweepInterval, func(now time.Time) bool {
+		due, more := c.sweep(now)
+		for _, p := range due {
+			c.slots <- struct{}{}
+			if !c.g.spawn(func() { c.askFor(ctx, p); <-c.slots }) {
+				<-c.slots
 			}
 		}
-	}
+		return more
+	})
 }
 
-// sweep gives up what has waited too long and returns what is to be asked for.
-func (c *commands) sweep(now time.Time) (due []*pending) {
+// sweep gives up what has waited too long and returns what is to be asked for, and whether commands wait still.
+func (c *commands) sweep(now time.Time) (due []*pending, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.pending {
@@ -233,7 +230,7 @@ func (c *commands) sweep(now time.Time) (due []*pending) {
 			due = append(due, p)
 		}
 	}
-	return due
+	return due, len(c.pending) > 0
 }
 
 // wanted reports whether a session still waits.

@@ -22,6 +22,7 @@ type Appends struct {
 	inbox   string           // Static. What the subjects begin with on which the streams answer.
 	retried func()           // Static.
 	now     func() time.Time // Static. The clock, but in tests.
+	sweeper *Sweeper
 
 	mu      sync.Mutex            // guards everything below
 	ended   error                 // why nothing is appended any more
@@ -53,7 +54,7 @@ var errNoAnswer = errors.New("no answer")
 // NewAppends makes an Appends. retried is called for each attempt that had no definite answer. Records are
 // taken once Answered is subscribed to Answers, and while Run runs.
 func NewAppends(nc *nats.Conn, retried func()) *Appends {
-	return &Appends{nc: nc, inbox: nc.NewInbox() + ".", retried: retried, now: time.Now, waiting: map[uint64]*appending{}}
+	return &Appends{nc: nc, inbox: nc.NewInbox() + ".", retried: retried, now: time.Now, sweeper: NewSweeper(), waiting: map[uint64]*appending{}}
 }
 
 // Append appends a record, tries again with the same ID until the answer is definite, and calls done once: without an
@@ -76,6 +77,7 @@ func (a *Appends) Append(r Record, until time.Time, done func(duplicate bool, er
 	a.waiting[p.number] = p
 	reply := a.begin(p, a.now())
 	a.mu.Unlock()
+	a.sweeper.Begin()
 	a.publish(p, reply)
 }
 
@@ -172,21 +174,13 @@ func (p *appending) rest(now time.Time) {
 
 // Run looks after records without an answer until ctx ends. Then it gives up those that are left.
 func (a *Appends) Run(ctx context.Context) {
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			a.end(context.Cause(ctx))
-			return
-		case <-tick.C:
-			a.sweep(a.now())
-		}
-	}
+	a.sweeper.Run(ctx, sweepInterval, func(time.Time) bool { return a.sweep(a.now()) })
+	a.end(context.Cause(ctx))
 }
 
-// sweep gives up what has waited too long and makes the attempts that are due.
-func (a *Appends) sweep(now time.Time) {
+// sweep gives up what has waited too long and makes the attempts that are due. It reports whether
+// records wait still.
+func (a *Appends) sweep(now time.Time) (more bool) {
 	type again struct {
 		p     *appending
 		reply string
@@ -207,6 +201,7 @@ func (a *Appends) sweep(now time.Time) {
 			next = append(next, again{p, a.begin(p, now)})
 		}
 	}
+	more = len(a.waiting) > 0
 	a.mu.Unlock()
 	for _, p := range late {
 		p.done(false, unknown(p.record, errNoAnswer))
@@ -214,6 +209,7 @@ func (a *Appends) sweep(now time.Time) {
 	for _, n := range next {
 		a.publish(n.p, n.reply)
 	}
+	return more
 }
 
 // end gives up everything.

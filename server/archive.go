@@ -21,7 +21,10 @@ const (
 	// storeRest: 15,000 players are 600 signs of life a second, and each trip has its price.
 	storeBatch = 128
 	storeRest  = 50 * time.Millisecond
-	// storeGrace is how much longer than two pings a session is kept after its last sign of life.
+	// A session that stays in its rooms is stored again behind storeRenewal, not with each ping, of which it
+	// would be the dearest part.
+	storeRenewal = 4 * wire.PingInterval
+	// storeGrace is how much longer than two pings a session is kept, at least, after its last sign of life.
 	storeGrace = 10 * time.Minute
 	// flushTimeout bounds what is stored when the gateway stops.
 	flushTimeout = 2 * time.Second
@@ -33,7 +36,7 @@ const (
 )
 
 // store writes sessions to the cache behind everybody's back. What it cannot
-// write is lost until the session's next sign of life.
+// write is lost until the session changes or is due.
 type store struct {
 	cache   *cache.Client           // Static. Nil: nothing is stored.
 	queue   *backlog[cache.Session] // Static.
@@ -69,7 +72,7 @@ func (t *store) run(ctx context.Context) {
 }
 
 func (t *store) write(ctx context.Context, batch []cache.Session) {
-	if err := t.cache.PutSessions(ctx, batch, 2*wire.PingInterval+storeGrace); err != nil {
+	if err := t.cache.PutSessions(ctx, batch, storeRenewal+2*wire.PingInterval+storeGrace); err != nil {
 		t.failed(err)
 	}
 }

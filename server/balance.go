@@ -22,24 +22,38 @@ const (
 	balanceRetry    = 2 * time.Second
 )
 
-// balances looks up what players have: the copy in the cache, else the ledger.
+// balances looks up what players have: the copy in the cache, else the ledger, whose answer becomes
+// the copy.
 type balances struct {
-	g     *Gateway
-	spawn func(func()) bool // Static.
-	slots chan struct{}
-	due   *backlog[*session] // to be looked at again
+	g      *Gateway
+	spawn  func(func()) bool // Static.
+	slots  chan struct{}
+	due    *backlog[*session]      // to be looked at
+	copies *backlog[cache.Balance] // to be stored in the cache
 }
 
 func newBalances(g *Gateway) *balances {
-	return &balances{g: g, spawn: g.spawn, slots: make(chan struct{}, balanceLooks), due: newBacklog[*session](balanceQueue)}
+	return &balances{
+		g: g, spawn: g.spawn, slots: make(chan struct{}, balanceLooks),
+		due: newBacklog[*session](balanceQueue), copies: newBacklog[cache.Balance](balanceQueue),
+	}
 }
 
-// again has the balance of a session looked at before long, together with others: the copy in the
-// cache, where all that has changed soon is. One that finds no room is looked at with the next ping.
-func (b *balances) again(s *session) { b.due.add(s) }
+// look sends the player's balance to a session before long: sessions are looked at together. It does
+// not block. One that finds no room is looked at with the next ping.
+func (b *balances) look(s *session) { b.due.add(s) }
 
 // run looks at balances until ctx ends.
 func (b *balances) run(ctx context.Context) { b.due.each(ctx, balanceBatch, b.lookAt) }
+
+// copy stores until ctx ends what the ledger has said. A copy that is not stored is asked for again.
+func (b *balances) copy(ctx context.Context) {
+	b.copies.each(ctx, balanceBatch, func(ctx context.Context, list []cache.Balance) {
+		if b.g.cfg.Cache.PutBalances(ctx, list) != nil {
+			b.g.metrics.cacheErrors.Inc()
+		}
+	})
+}
 
 func (b *balances) lookAt(ctx context.Context, list []*session) {
 	ids := make([]string, len(list))
@@ -57,24 +71,24 @@ func (b *balances) lookAt(ctx context.Context, list []*session) {
 		switch known, ok := have[s.player.ID]; {
 		case ok:
 			s.tellBalance(wire.Balance{Amount: known.Amount, Version: known.Version})
-		case have == nil || s.hasAccount():
-			b.look(s) // the ledger is asked
+		case have == nil || s.mayHaveAccount():
+			b.ask(s)
 		}
 	}
 }
 
-// look sends the player's balance to a session when it is known. It does not block, and does nothing
-// while a look-up for the session is under way: where they take long, each ping interval would add one.
-func (b *balances) look(s *session) {
-	if s.looking.CompareAndSwap(false, true) && !b.spawn(func() { b.lookUp(s) }) {
+// ask sends to a session what the ledger says. It does not block, and does nothing while the ledger is
+// asked for the session: where that takes long, each ping interval would ask once more.
+func (b *balances) ask(s *session) {
+	if s.looking.CompareAndSwap(false, true) && !b.spawn(func() { b.await(s) }) {
 		s.looking.Store(false)
 	}
 }
 
-func (b *balances) lookUp(s *session) {
+func (b *balances) await(s *session) {
 	defer s.looking.Store(false)
 	for range balanceAttempts {
-		balance, err := b.of(b.g.life, s.player)
+		balance, err := b.booked(b.g.life, s.player)
 		if err == nil {
 			s.tellBalance(balance)
 			return
@@ -91,12 +105,6 @@ func (b *balances) lookUp(s *session) {
 
 // of finds a player's balance. A guest without an account has version 0.
 func (b *balances) of(ctx context.Context, p wire.Player) (wire.Balance, error) {
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	case <-ctx.Done():
-		return wire.Balance{}, ctx.Err()
-	}
 	if c := b.g.cfg.Cache; c != nil {
 		have, err := c.Balance(ctx, p.ID)
 		if err == nil {
@@ -106,8 +114,22 @@ func (b *balances) of(ctx context.Context, p wire.Player) (wire.Balance, error) 
 			b.g.metrics.cacheErrors.Inc()
 		}
 	}
+	return b.booked(ctx, p)
+}
+
+// booked is what the ledger says. Of an account, the cache gets a copy.
+func (b *balances) booked(ctx context.Context, p wire.Player) (wire.Balance, error) {
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-ctx.Done():
+		return wire.Balance{}, ctx.Err()
+	}
 	var balance wire.Balance
 	err := b.g.peer.Ledger(ctx, wire.LedgerQuery{Op: wire.QueryBalance, Player: p.ID, Guest: p.Guest}, &balance)
 	balance.Type = wire.TypeBalance
+	if err == nil && balance.Version > 0 && b.g.cfg.Cache != nil {
+		b.copies.add(cache.Balance{Player: p.ID, Amount: balance.Amount, Version: balance.Version})
+	}
 	return balance, err
 }

@@ -35,6 +35,7 @@ type Gateway struct {
 	// Static; each guards itself.
 	hub       *fanout.Hub
 	wheel     *wheel
+	pings     pings // Owned by the wheel.
 	admission *admission
 	guests    *keyedLimiter
 	players   *players
@@ -150,7 +151,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	hub, endHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHub()
 	serving.Go(func() { _ = g.hub.Run(hub) })
-	for _, loop := range []func(context.Context){g.wheel.run, g.appends.Run, g.commands.run, g.balances.run, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
+	for _, loop := range []func(context.Context){g.wheel.run, g.appends.Run, g.commands.run, g.balances.run, g.balances.copy, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
 		serving.Go(func() { loop(g.life) })
 	}
 	g.setRunning()

@@ -3,6 +3,9 @@ package server
 import (
 	"sync/atomic"
 	"time"
+
+	"tickcast/fanout"
+	"tickcast/wire"
 )
 
 // liveness tells when a client must be pinged or given up (P2.1, P6.1). Only heard
@@ -15,7 +18,6 @@ type liveness struct {
 
 	opened time.Time // Static.
 	pinged time.Time // when the ping that waits for an answer went out; zero for none
-	pings  uint64    // pings sent
 }
 
 // duty is what liveness asks for.
@@ -27,6 +29,22 @@ const (
 	dutyStale      // no hello in time
 	dutyMute       // no pong in time
 )
+
+// pings are the pings that the wheel has sent. They belong to it.
+type pings struct {
+	last  uint64 // its ID
+	time  time.Time
+	frame *fanout.Frame
+}
+
+// at is the ping of a step of the wheel: one for all that are due.
+func (p *pings) at(now time.Time) *fanout.Frame {
+	if !now.Equal(p.time) {
+		p.last++
+		p.time, p.frame = now, fanout.NewFrame(encode(wire.Ping{Type: wire.TypePing, ID: p.last, Now: now.UnixMilli()}))
+	}
+	return p.frame
+}
 
 // heard notes that the client said something.
 func (l *liveness) heard(now time.Time) { l.last.Store(now.UnixNano()) }
@@ -53,6 +71,5 @@ func (l *liveness) next(now time.Time) (duty, time.Duration) {
 		return dutyNone, wait
 	}
 	l.pinged = now
-	l.pings++
 	return dutyPing, l.timeout
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 
 	"tickcast/server/internal/rest"
 	"tickcast/wire"
@@ -12,6 +13,12 @@ import (
 // to.
 const maxPositionSeq = 1<<53 - 1
 
+// One of these is in every such message whose type is not written with escapes.
+var (
+	quotedCmd  = []byte(strconv.Quote(wire.TypeCmd))
+	quotedPong = []byte(strconv.Quote(wire.TypePong))
+)
+
 // parseMessage reads a message from a client, which must be UTF-8. Only the fields that its type
 // defines are looked at. On a refusal the type is set if it could be read.
 func parseMessage(p []byte) (wire.ClientMessage, *wire.Error) {
@@ -20,10 +27,17 @@ func parseMessage(p []byte) (wire.ClientMessage, *wire.Error) {
 	if len(p) == 0 || p[0] != '{' {
 		return m, wire.Errorf(wire.CodeBadMessage, "a message is a JSON object")
 	}
-	// Most messages are commands. One that is as it should be is read in one go, all else when its
-	// type is known.
-	if m, refusal, ok := parseCommand(p); ok {
-		return m, refusal
+	// Most messages are commands, or answers to pings. One that is as it should be is read in one go,
+	// all else when its type is known.
+	if bytes.Contains(p, quotedCmd) {
+		if m, refusal, ok := parseCommand(p); ok {
+			return m, refusal
+		}
+	}
+	if bytes.Contains(p, quotedPong) {
+		if m, ok := parsePong(p); ok {
+			return m, nil
+		}
 	}
 	var head struct {
 		Type *string `json:"type"`
@@ -76,10 +90,7 @@ func parseFields(p []byte, m *wire.ClientMessage) *wire.Error {
 		v := struct{ ID *uint64 }{&m.ID}
 		err = json.Unmarshal(p, &v)
 	case wire.TypePong:
-		v := struct {
-			ID      *uint64
-			Applied *map[string]uint64
-		}{&m.ID, &m.Applied}
+		v := pongFields(m)
 		err = json.Unmarshal(p, &v)
 	default:
 		return wire.Errorf(wire.CodeUnknownType, "there is no message type %q", clip(m.Type))
@@ -117,6 +128,24 @@ func parseCommand(p []byte) (m wire.ClientMessage, refusal *wire.Error, ok bool)
 		return m, wire.Errorf(wire.CodeBadMessage, "args is an object"), true
 	}
 	return m, nil, true
+}
+
+// pongMessage are the fields of a pong, in a message's own.
+type pongMessage struct {
+	Type    *string
+	ID      *uint64
+	Applied *map[string]uint64
+}
+
+func pongFields(m *wire.ClientMessage) pongMessage { return pongMessage{&m.Type, &m.ID, &m.Applied} }
+
+// parsePong reads a pong; ok is false when p is none, or has a field that cannot be read.
+func parsePong(p []byte) (m wire.ClientMessage, ok bool) {
+	v := pongFields(&m)
+	if json.Unmarshal(p, &v) != nil || v.Type == nil || m.Type != wire.TypePong {
+		return wire.ClientMessage{}, false
+	}
+	return m, true
 }
 
 // badMessage tells whoever writes a client what the decoder met.

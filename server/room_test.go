@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"tickcast/cache"
 	"tickcast/server"
 	"tickcast/wire"
 )
@@ -528,6 +530,29 @@ func TestPrivateMessages(t *testing.T) {
 	wantVersion(4)
 	w.owner.update(r, false)
 	other.wantUpdates("bob hears nothing of it", r, 1, 1)
+}
+
+// What the ledger says of an account is copied to the cache, which is asked first; nothing is kept of
+// a guest who has none.
+func TestBalancesAreCopied(t *testing.T) {
+	w := newWorld(t)
+	g := w.gateway()
+	g.player("ann").want("the ledger's", wire.TypeBalance)
+	eventually(t, "it is in the cache", func() bool {
+		b, err := w.cache.Balance(t.Context(), "ann")
+		return err == nil && b == cache.Balance{Player: "ann", Amount: 100_000, Version: 1}
+	})
+	w.ledger.set(wire.QueryBalance, wire.Balance{Amount: 7, Version: 0})
+	if b := g.player("ann").want("the copy", wire.TypeBalance); b.num("amount") != 100_000 {
+		t.Fatal(b.text)
+	}
+	if b := g.player("bob").want("no account", wire.TypeBalance); b.num("amount") != 7 {
+		t.Fatal(b.text)
+	}
+	g.stop()
+	if _, err := w.cache.Balance(t.Context(), "bob"); !errors.Is(err, cache.ErrNotFound) {
+		t.Error(err)
+	}
 }
 
 // P3.10: a client that does not read is told what it misses and gets a snapshot;

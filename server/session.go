@@ -1,6 +1,7 @@
 package server
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -29,13 +30,15 @@ type session struct {
 
 	looking atomic.Bool // whether the balance is being looked up
 
-	mu       sync.Mutex // guards everything below
-	ended    bool
-	rooms    map[string]*member
-	resumed  map[string]wire.Position // last known positions of rooms not joined here
-	waiting  int                      // commands without an answer
-	balance  wire.Balance             // newest that was sent
-	balanced time.Time                // when the balance was looked up last
+	mu        sync.Mutex // guards everything below
+	ended     bool
+	rooms     map[string]*member
+	resumed   map[string]wire.Position // last known positions of rooms not joined here
+	waiting   int                      // commands without an answer
+	balance   wire.Balance             // newest that was sent
+	refreshed time.Time                // see refresh
+	storedAt  time.Time
+	stored    uint64 // sum of it then
 }
 
 // member is a session in a room.
@@ -138,7 +141,7 @@ func (s *session) visit(now time.Time) time.Duration {
 		s.conn.Close(wire.CloseNoPong, "no pong in time")
 		return 0
 	case dutyPing:
-		s.send(wire.Ping{Type: wire.TypePing, ID: s.live.pings, Now: now.UnixMilli()})
+		s.sendFrame(s.g.pings.at(now))
 	}
 	if s.greeted() {
 		wait = min(wait, max(s.expires.Sub(now), 1))
@@ -147,25 +150,40 @@ func (s *session) visit(now time.Time) time.Duration {
 	return wait
 }
 
-// refresh renews once per ping interval what is kept elsewhere: the stored session, and the balance, which
-// may have changed in a room that is followed nowhere on this gateway.
+// refresh renews once per ping interval what is kept elsewhere: the stored session, where its rooms have
+// changed or it is due, and the balance, which may have changed in a room that is followed nowhere on this gateway.
 func (s *session) refresh(now time.Time) {
 	s.mu.Lock()
-	due, told := now.Sub(s.balanced) >= s.g.cfg.PingInterval, s.balance.Type != ""
+	due := now.Sub(s.refreshed) >= s.g.cfg.PingInterval
+	store := false
 	if due {
-		s.balanced = now
+		s.refreshed = now
+		sum := s.sum()
+		if store = sum != s.stored || now.Sub(s.storedAt) >= storeRenewal; store {
+			s.stored, s.storedAt = sum, now
+		}
 	}
 	s.mu.Unlock()
-	switch {
-	case !due:
-		return
-	case told:
-		s.g.balances.again(s)
-	default:
+	if due {
 		s.g.balances.look(s)
 	}
-	s.g.store.put(s)
+	if store {
+		s.g.store.put(s)
+	}
 }
+
+// sum tells whether the session is in other rooms, or logs of them. The caller holds mu.
+func (s *session) sum() uint64 {
+	var sum uint64
+	for room, m := range s.rooms {
+		if m.joined {
+			sum ^= maphash.Comparable(sumSeed, [2]string{room, m.known.Log})
+		}
+	}
+	return sum
+}
+
+var sumSeed = maphash.MakeSeed()
 
 // tell sends a message to the player that is not about one room, or about one
 // that the session has joined.
@@ -204,11 +222,11 @@ func (s *session) tellBalance(b wire.Balance) {
 	}
 }
 
-// hasAccount reports whether the player is known to have an account in the ledger.
-func (s *session) hasAccount() bool {
+// mayHaveAccount reports whether the ledger may have an account of the player.
+func (s *session) mayHaveAccount() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.balance.Version > 0
+	return s.balance.Type == "" || s.balance.Version > 0
 }
 
 // beginCommand counts a command that waits for its answer, unless there are too

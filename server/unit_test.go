@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"pgregory.net/rapid"
 
+	"tickcast/cache"
 	"tickcast/fanout"
 	"tickcast/server/internal/peer"
 	"tickcast/wire"
@@ -334,18 +335,53 @@ func TestBalanceLooks(t *testing.T) {
 	b.slots = nil
 	s := &session{conn: &fanout.Conn{}}
 	for range 10 {
-		b.look(s)
+		b.ask(s)
 	}
 	if len(started) != 1 {
 		t.Fatalf("%d look-ups of one session at once", len(started))
 	}
 	started[0]()
-	if b.look(s); len(started) != 2 {
+	if b.ask(s); len(started) != 2 {
 		t.Fatal("no look-up behind one that has ended")
 	}
 	started[1]()
-	if b.look(s); s.looking.Load() {
+	if b.ask(s); s.looking.Load() {
 		t.Error("waits for a look-up that could not be started")
+	}
+}
+
+// A session is stored when its rooms have changed, and now and then; its balance is looked at once per ping
+// interval.
+func TestRefresh(t *testing.T) {
+	g := &Gateway{cfg: Config{PingInterval: wire.PingInterval, Cache: &cache.Client{}}}
+	g.store, g.balances = newStore(g.cfg.Cache, nil, nil), newBalances(g)
+	s := &session{g: g, rooms: map[string]*member{}}
+	now := time.Now()
+	for _, step := range []struct {
+		what             string
+		after            time.Duration
+		change           func()
+		stored, balances int
+	}{
+		{"hello", 0, func() {}, 1, 1},
+		{"a second later", time.Second, func() { s.rooms["lobby"] = &member{room: "lobby"} }, 0, 0},
+		{"a ping, not joined yet", wire.PingInterval, func() {}, 0, 1},
+		{"joined", wire.PingInterval, func() { s.rooms["lobby"].joined = true }, 1, 1},
+		{"an update was seen", wire.PingInterval, func() { s.rooms["lobby"].known.Seq = 7 }, 0, 1},
+		{"another log", wire.PingInterval, func() { s.rooms["lobby"].known.Log = "other" }, 1, 1},
+		{"left", wire.PingInterval, func() { delete(s.rooms, "lobby") }, 1, 1},
+		{"nothing new", wire.PingInterval, func() {}, 0, 1},
+		{"nothing new for long", storeRenewal - wire.PingInterval, func() {}, 1, 1},
+	} {
+		step.change()
+		now = now.Add(step.after)
+		s.refresh(now)
+		if n := len(g.store.queue.take(9)); n != step.stored {
+			t.Errorf("%s: stored %d times", step.what, n)
+		}
+		if n := len(g.balances.due.take(9)); n != step.balances {
+			t.Errorf("%s: the balance was looked at %d times", step.what, n)
+		}
 	}
 }
 

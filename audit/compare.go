@@ -45,32 +45,35 @@ func betRow(b *judge.Bet, rd *judge.Round) (stake, end []field) {
 		{"transfers.kind of the stake", "stake"},
 		{"transfers.player of the stake", b.Player},
 		{"transfers.amount of the stake", n(b.Stake)},
+		{"transfers.room of the stake", rd.Room},
+		{"transfers.at of the stake", n(b.StakeBooking.At)},
 		{"entries.amount of the stake, the player's", n(-b.Stake)},
 	}
 	stake = append(stake, outcome("the stake", b.StakeBooking)...)
-	kind, booking, transfer, amount, entry := "", "", "", "", ""
+	kind, booking, transfer, amount, at := "", "", "", "", ""
 	switch b.State {
 	case judge.Won:
 		kind, booking, amount = "payout", b.EndBooking.ID, n(b.Payout)
 	case judge.Refunded:
 		kind, booking, amount = "cancel", b.EndBooking.ID, n(b.Stake)
 	case judge.Lost:
-		kind, booking, amount = "lost", fmt.Sprintf("round/%s/%d", rd.UUID, rd.Number), "0"
+		kind, booking, amount, at = "lost", fmt.Sprintf("round/%s/%d", rd.UUID, rd.Number), "0", n(rd.Ended)
 	}
 	if b.EndBooking != nil {
-		transfer, entry = booking, amount
+		transfer, at = booking, n(b.EndBooking.At)
 	}
 	centi := ""
 	if kind != "" {
 		centi = n(b.Centi)
 	}
 	end = []field{
-		{"end of the bet", kind}, {"ends.booking", booking}, {"ends.transfer", transfer}, {"ends.amount", amount}, {"ends.centi", centi},
+		{"end of the bet", kind}, {"ends.booking", booking}, {"ends.transfer", transfer}, {"ends.amount", amount}, {"ends.centi", centi}, {"ends.at", at},
 	}
 	if transfer != "" {
 		end = append(end,
 			field{"transfers.kind of the end", kind}, field{"transfers.player of the end", b.Player}, field{"transfers.amount of the end", amount},
-			field{"entries.amount of the end, the player's", entry})
+			field{"transfers.room of the end", rd.Room}, field{"transfers.stake of the end", "stake/" + b.ID}, field{"transfers.at of the end", at},
+			field{"entries.amount of the end, the player's", amount})
 		end = append(end, outcome("the end", b.EndBooking)...)
 	}
 	return stake, end
@@ -88,10 +91,12 @@ func outcome(of string, b *judge.Booking) []field {
 	}
 }
 
-// betQuery has 14 columns of the stake behind the ID, and then those of the end.
+// betQuery has 16 columns of the stake behind the ID, and then those of the end.
 const betQuery = `SELECT b.id,
-	b.player, b.room, b.game, b.slot, b.stake, b.auto, b.at, t.kind, t.player, t.amount, te.amount, k.booked, k.balance, k.version,
-	e.kind, e.booking, e.transfer, e.amount, e.centi, et.kind, et.player, et.amount, ee.amount, ek.booked, ek.balance, ek.version
+	b.player, b.room, b.game, b.slot, b.stake, b.auto, b.at,
+	t.kind, t.player, t.amount, t.room, t.at, te.amount, k.booked, k.balance, k.version,
+	e.kind, e.booking, e.transfer, e.amount, e.centi, e.at,
+	et.kind, et.player, et.amount, et.room, et.stake, et.at, ee.amount, ek.booked, ek.balance, ek.version
 	FROM bets b
 	LEFT JOIN transfers t ON t.id = b.id LEFT JOIN entries te ON te.transfer = b.id AND te.account IN (b.player, '.wallet')
 	LEFT JOIN bookings k ON k.id = b.id
@@ -100,7 +105,7 @@ const betQuery = `SELECT b.id,
 	LEFT JOIN bookings ek ON ek.id = e.booking
 	WHERE b.room_uuid = $1 AND b.round = $2 ORDER BY b.id`
 
-const stakeColumns = 14
+const stakeColumns = 16
 
 // round compares a round and its bets.
 func (c *comparison) round(ctx context.Context, rd *judge.Round) error {

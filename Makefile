@@ -119,6 +119,10 @@ bench-rooms: build ## 10,000 rooms with three players in each, judged by the swa
 bench-slow: build ## 5,000 players with and without slow ones among them (PLAYERS, REPETITIONS; six minutes)
 	scripts/bench-swarm.sh slow
 
+.PHONY: bench-restart
+bench-restart: build ## Restart all gateways in turn under 20,000 players (PLAYERS, GATEWAYS; three minutes; redis-server)
+	scripts/bench-restart.sh
+
 .PHONY: cover
 cover: deps ## Measure test coverage into test-output/cover.html
 	@mkdir -p $(OUTPUT)

@@ -45,7 +45,7 @@ type bot struct {
 	chat      chatLine      // guarded by mu
 	breaks    bool          // guarded by mu; voluntary reconnects are scheduled
 	outages   bool          // guarded by mu; outages are scheduled
-	lostURL   string        // guarded by mu; gateway that was lost last, or could not be reached
+	lostURL   string        // guarded by mu; gateway that was lost last, could not be reached, or asked to move
 	slow      slowness      // static
 	lastPing  uint64        // guarded by mu; id of the ping in the end, 0 before
 	pingAt    time.Duration // guarded by mu; when it was sent

@@ -102,6 +102,7 @@ func (b *bot) dispatch(l *link, h head, raw []byte, at time.Duration) {
 		handle(b, l, raw, func(m *wire.Move) {
 			within := time.Duration(min(max(m.WithinMS, 0), 600_000)) * time.Millisecond
 			b.s.check.count(countMoveAsked, 1)
+			b.lostURL = l.url // it admits nobody any more
 			b.at(at+between(b.rng, 0, within), func(at time.Duration) {
 				if b.link == l {
 					b.move(at)

@@ -362,6 +362,22 @@ func TestServerMovesBotsAround(t *testing.T) {
 	}
 }
 
+// TestBotsAskedToMoveGoElsewhere: who asks admits nobody any more.
+func TestBotsAskedToMoveGoElsewhere(t *testing.T) {
+	urls := []string{"ws://a/ws", "ws://b/ws", "ws://c/ws"}
+	s, err := newSwarm(Config{URLs: urls, Rooms: []string{"lobby"}, Bots: 1}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.bots[0]
+	b.receive(newLink(b, urls[1], 0), []byte(`{"type":"move","within_ms":50}`), 0)
+	for range 100 {
+		if u := b.otherURL(); u == urls[1] {
+			t.Fatalf("asked to move by %s, it goes there", u)
+		}
+	}
+}
+
 // skipTo leaves out three updates, says so, and goes on with a snapshot.
 func skipTo() tamper {
 	var from uint64

@@ -155,7 +155,7 @@ func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 	if err != nil {
 		return err
 	}
-	r.catchUp(last)
+	r.read(last) // a snapshot was looked for in the log this moment
 	r.report()
 	if r.halted == nil && r.part.Last().Seq < last && ctx.Err() == nil {
 		return fmt.Errorf("the log was read up to record %d of %d", r.part.Last().Seq, last)
@@ -253,7 +253,7 @@ func (r *Replica) Record(rec Record) {
 	case rec.Seq > last+1:
 		r.metrics.fills.Inc()
 		r.catchUp(rec.Seq - 1)
-	case r.cfg.Now().Sub(r.lastRecord) > feedSilence && r.replaced(): // meanwhile
+	case r.cfg.Now().Sub(r.lastRecord) > feedSilence && !r.follows(rec.Seq): // what was folded was replaced meanwhile
 		return
 	}
 	if rec.Seq == r.part.Last().Seq+1 {
@@ -261,11 +261,15 @@ func (r *Replica) Record(rec Record) {
 	}
 }
 
-// catchUp folds the log up to the record to.
+// catchUp folds the log up to the record to, if what was folded is of this log.
 func (r *Replica) catchUp(to uint64) {
-	if r.part.Last().Seq < to && r.replaced() {
-		return
+	if r.halted == nil && r.part.Last().Seq < to && r.follows(to) {
+		r.read(to)
 	}
+}
+
+// read folds the log up to the record to.
+func (r *Replica) read(to uint64) {
 	for r.halted == nil && r.part.Last().Seq < to {
 		err := r.stream.Read(r.part.Last().Seq+1, to, func(rec Record) error {
 			r.fold(rec)
@@ -330,7 +334,7 @@ func (r *Replica) halt(err error) {
 // untilTick is how long the owner may wait before it appends a tick.
 func (r *Replica) untilTick(now time.Time) time.Duration {
 	wait, due := r.part.tickIn(now.Sub(r.lastRecord), now.Sub(r.lastOwn))
-	if !r.speaking || !due || r.appender.tick {
+	if !r.speaking || !due || r.appender.tick || r.tail.known != nil {
 		return time.Hour
 	}
 	wait = max(wait, r.tail.until.Sub(now))
@@ -434,7 +438,7 @@ func (r *Replica) lookUp() bool {
 		return false
 	}
 	r.catchUp(last)
-	return r.halted == nil
+	return r.halted == nil && r.part.Last().Seq >= last
 }
 
 // Sweep looks after what no message wakes the replica for. It is called a few times a
@@ -459,6 +463,11 @@ func (r *Replica) Sweep() {
 		}
 		r.reclaim()
 		return
+	}
+	if r.tail.known != nil {
+		if r.lookBack(now, false); r.tail.known != nil {
+			return
+		}
 	}
 	r.askAgain(now)
 	r.speaker.repeat(r.part, now)

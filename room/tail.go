@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,23 +57,57 @@ type witness struct {
 
 func (p *Partition) witness() *witness { return &witness{Place: p.last, lostAt: p.lostAt} }
 
-func (t *tail) waits(now time.Time) bool { return now.Before(t.until) }
+// waits reports whether nothing may be appended: the ledger is being waited for, or the log has
+// not told whether it lost what is known.
+func (t *tail) waits(now time.Time) bool { return t.known != nil || now.Before(t.until) }
 
 // foreign is called when the log has another record than was folded.
 func (r *Replica) foreign(rec Record) { r.beginAgain("it has another record than was folded", rec.Seq) }
 
-// replaced looks whether the log has another record than the newest that was folded.
-func (r *Replica) replaced() bool {
+// follows reports whether what is behind the newest record that was folded may be folded: the
+// log still has that record, or has trimmed it. Of a log that has another one the fold begins
+// again, and one that cannot be asked is asked again soon: it has the record to.
+func (r *Replica) follows(to uint64) bool {
 	last := r.part.Last()
-	if last.Seq == 0 || r.halted != nil {
+	if last.Seq == 0 {
+		return true
+	}
+	rec, err := r.recordAt(last.Seq)
+	switch {
+	case err != nil:
+		r.expected = max(r.expected, to)
+		return false
+	case rec != nil && rec.place() != last:
+		r.foreign(*rec)
 		return false
 	}
-	rec, err := r.stream.At(last.Seq)
-	if err != nil || rec == nil || rec.place() == last {
-		return false
-	}
-	r.foreign(*rec)
 	return true
+}
+
+// errBlind is for questions to a log that could not be asked a moment ago.
+var errBlind = errors.New("room: the log could not be asked a moment ago")
+
+// recordAt is the record of the log where one was folded; nil when that was trimmed. An error
+// leaves open which it is: the log is left alone for a moment then.
+func (r *Replica) recordAt(seq uint64) (rec *Record, err error) {
+	if r.cfg.Now().Sub(r.blind) < feedSilence {
+		return nil, errBlind
+	}
+	rec, err = r.stream.At(seq)
+	if err == nil && rec == nil { // whatever node answered may be behind
+		err = r.stream.Read(seq, seq, func(read Record) error {
+			rec = &read
+			return nil
+		})
+	}
+	if errors.Is(err, ErrTrimmed) {
+		return nil, nil
+	}
+	if err != nil {
+		r.blind = r.cfg.Now()
+		r.log.Warn("the log does not tell whether it still has a record that was folded: nothing is folded behind it", "seq", seq, "err", err)
+	}
+	return rec, err
 }
 
 // beginAgain is for a fold that is not of this log. What was folded behind the last common
@@ -104,7 +139,7 @@ func (r *Replica) restart() {
 	if known != nil {
 		r.tail.known = known
 	}
-	r.catchUp(last)
+	r.read(last)
 	r.reclaim()
 }
 
@@ -115,15 +150,22 @@ func (r *Replica) reclaim() {
 	}
 }
 
-// lookBack begins an ownership: is what was known before in the log? Who was offered it
-// does not wait for the ledger: whoever offers has looked.
+// lookBack begins an ownership: is what was known before in the log? A log that cannot be asked
+// leaves it known, and is asked again by the next sweep. Who was offered it does not wait for the
+// ledger: whoever offers has looked.
 func (r *Replica) lookBack(now time.Time, offered bool) {
 	t := &r.tail
 	t.why, t.orphans, t.suspects, t.answered, t.until = "", nil, nil, false, time.Time{}
-	if t.known != nil && r.missing(t.known.Place) {
-		r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", t.known.Seq))
+	if t.known != nil {
+		missing, err := r.missing(t.known.Place)
+		if err != nil {
+			return
+		}
+		if missing {
+			r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", t.known.Seq))
+		}
+		t.known = nil
 	}
-	t.known = nil
 	if r.askLedger(now) && (t.why != "" || !offered && now.Sub(t.openedAt) < coldFor) {
 		t.until = now.Add(ledgerWait)
 	}
@@ -131,12 +173,12 @@ func (r *Replica) lookBack(now time.Time, offered bool) {
 
 // missing reports whether a record that was in the log is not any more. The log has
 // taken a claim of ours since: what it has up to there is final.
-func (r *Replica) missing(known Place) bool {
+func (r *Replica) missing(known Place) (bool, error) {
 	if known.Seq >= r.claim {
-		return true
+		return true, nil
 	}
-	rec, err := r.stream.At(known.Seq)
-	return err == nil && rec != nil && rec.place() != known
+	rec, err := r.recordAt(known.Seq)
+	return rec != nil && rec.place() != known, err
 }
 
 // declare has it written into the log that it lost its tail.

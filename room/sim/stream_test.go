@@ -150,7 +150,7 @@ func (l serverLog) Last() (uint64, error) {
 
 // At implements room.Log.
 func (l serverLog) At(seq uint64) (*room.Record, error) {
-	if l.w.now < l.s.link.log {
+	if l.w.now < l.s.link.log || l.w.lost() {
 		return nil, errNoAnswer
 	}
 	if seq < l.first || seq > l.shown() {

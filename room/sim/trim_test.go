@@ -158,10 +158,10 @@ func (w *world) startCold() {
 		Now: func() time.Time { return time.Unix(0, w.now) }, Rand: rand.New(rand.NewPCG(1, 2)),
 	})
 	s.replica = r
-	silent, behind := w.log.silent, w.log.stale
-	w.log.silent, w.log.stale = 0, stale{}
+	silent, behind, loss := w.log.silent, w.log.stale, w.cfg.loss
+	w.log.silent, w.log.stale, w.cfg.loss = 0, stale{}, 0
 	err := r.Open(context.Background(), serverLog{s, w.log}, voice{s})
-	w.log.silent, w.log.stale = silent, behind
+	w.log.silent, w.log.stale, w.cfg.loss = silent, behind, loss
 	switch {
 	case err != nil || r.Halted() != nil:
 		w.fail("a server that has checkpoints and the log from record %d on does not start: %v, %v", w.log.first, err, r.Halted())

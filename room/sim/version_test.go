@@ -156,6 +156,7 @@ func twoVersions(sc *scene) {
 		sc.run(sc.between(100*time.Millisecond, time.Second))
 		s.old = old
 		s.start()
+		sc.until(s.name+" has started", time.Minute, func() bool { return s.replica != nil })
 	}
 	deploy(true)
 	sc.run(30 * time.Second)
@@ -166,7 +167,10 @@ func twoVersions(sc *scene) {
 	deploy(false)
 	sc.until("newer versions are in force", time.Minute, func() bool { return sc.inForce() == newestRecords })
 	deploy(true)
-	if sc.broken == nil && !s.tooOld() {
+	if sc.broken != nil {
+		return
+	}
+	if !s.tooOld() {
 		sc.fail("an old server goes on: %v", s.replica.Halted())
 	}
 	sc.until("an old server can go on", 3*time.Minute, func() bool { return sc.inForce() == oldRecords && s.replica.Halted() == nil })

@@ -25,8 +25,9 @@ type CheckpointStore interface {
 	// GetCheckpoint returns nil and revision 0 when there is none. The revision is told
 	// with an error too, if only the snapshot cannot be read; it may be an older one's.
 	GetCheckpoint(ctx context.Context, partition int) (snapshot []byte, revision uint64, err error)
-	// PutCheckpoint puts c in the place of the revision that it replaces. When another one
-	// is there, that stays, and there is an error.
+	// PutCheckpoint puts c in the place of the revision that it replaces, which was read before
+	// the call. When another one is there, that stays, and there is an error. Any other error leaves
+	// open whether c is there, or will be.
 	PutCheckpoint(ctx context.Context, c Checkpoint) error
 }
 
@@ -74,6 +75,10 @@ func (c checkpoints) GetCheckpoint(ctx context.Context, partition int) ([]byte, 
 
 // PutCheckpoint implements CheckpointStore. The library writes objects without a condition,
 // so they are written here: chunks first, then the message that describes them (NATS ADR-20).
+//
+// Chunks without a description are left by who dies in between, or never hears whether his
+// was stored. The next object of the name clears away all that was written before it: whoever wrote
+// that had seen a revision that is no more, so a description that is still on its way is refused.
 func (c checkpoints) PutCheckpoint(ctx context.Context, next Checkpoint) error {
 	stream, err := c.stream(ctx)
 	if err != nil {
@@ -90,7 +95,7 @@ func (c checkpoints) PutCheckpoint(ctx context.Context, next Checkpoint) error {
 			_ = json.Unmarshal(m.Data, &old)
 		}
 	}
-	written, err := c.write(ctx, next)
+	written, first, err := c.write(ctx, next)
 	if err != nil {
 		drop(written)
 		return fmt.Errorf("write checkpoint of partition %d: %w", next.Partition, err)
@@ -101,26 +106,35 @@ func (c checkpoints) PutCheckpoint(ctx context.Context, next Checkpoint) error {
 		}
 		return fmt.Errorf("write checkpoint of partition %d: %w", next.Partition, err)
 	}
-	drop(old)
+	drop(old) // of an older version, it is not under the name
+	if first > 1 {
+		_ = stream.Purge(ctx, jetstream.WithPurgeSubject(chunkSubject(c.name(next.Partition)+".*")), jetstream.WithPurgeSequence(first))
+	}
 	return nil
 }
 
-// write writes the chunks of an object. Those that were written are told with an error, too.
-func (c checkpoints) write(ctx context.Context, next Checkpoint) (info jetstream.ObjectInfo, err error) {
+// write writes the chunks of an object and returns the sequence of the first. What was written
+// is told with an error, too.
+func (c checkpoints) write(ctx context.Context, next Checkpoint) (info jetstream.ObjectInfo, first uint64, err error) {
+	name := c.name(next.Partition)
 	info = jetstream.ObjectInfo{
-		ObjectMeta: jetstream.ObjectMeta{Name: c.name(next.Partition), Opts: &jetstream.ObjectMetaOptions{ChunkSize: checkpointChunk}},
-		Bucket:     wire.BucketCheckpoint, NUID: rand.Text(), Size: uint64(len(next.Snapshot)),
+		ObjectMeta: jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: checkpointChunk}},
+		Bucket:     wire.BucketCheckpoint, NUID: name + "." + rand.Text(), Size: uint64(len(next.Snapshot)),
 	}
 	sum := sha256.New()
 	for chunk := range slices.Chunk(next.Snapshot, checkpointChunk) {
-		if _, err := c.js.Publish(ctx, chunkSubject(info.NUID), chunk); err != nil {
-			return info, err
+		ack, err := c.js.Publish(ctx, chunkSubject(info.NUID), chunk)
+		if err != nil {
+			return info, first, err
+		}
+		if info.Chunks == 0 {
+			first = ack.Sequence
 		}
 		sum.Write(chunk)
 		info.Chunks++
 	}
 	info.Digest = jetstream.GetObjectDigestValue(sum)
-	return info, nil
+	return info, first, nil
 }
 
 // describe makes an object the one of its name, in the place of what it replaces.

@@ -60,6 +60,7 @@ func (n *nemesis) strike() {
 		{"Redis flushed", func() { w.redis.flush() }},
 		{"snapshot damaged", func() { w.redis.damage = []string{"lost", "cut", "flipped", "old"}[w.rnd.IntN(4)] }},
 		{"checkpoint damaged", func() { w.buckets[w.rnd.IntN(2)].damage = []string{"lost", "cut", "flipped", "old"}[w.rnd.IntN(4)] }},
+		{"checkpoint without an answer", func() { w.buckets[w.rnd.IntN(2)].silent = []string{"stored", "lost", "late"}[w.rnd.IntN(3)] }},
 		{"archive fails", func() { w.archive.damage = damages[w.rnd.IntN(len(damages))] }},
 		{"stale node", func() { w.log.behind(1+w.rnd.Uint64N(20), w.between(50*time.Millisecond, 2*time.Second)) }},
 		{"power cut", func() {

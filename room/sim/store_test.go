@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"tickcast/room"
 )
@@ -19,6 +20,7 @@ type store struct {
 	writes uint64 // how often one was put there: its revision
 	sound  bool   // it is what was put there last
 	damage string // what becomes of the next: lost, cut, flipped, old; "" for nothing
+	silent string // who puts the next has no answer, and it is stored, lost, or late; "" for an answer
 
 	older      []byte // the one before
 	olderSeq   uint64
@@ -61,10 +63,26 @@ func (s *store) put(seq uint64, snapshot []byte) {
 // PutCheckpoint implements room.CheckpointStore.
 func (s *store) PutCheckpoint(ctx context.Context, c room.Checkpoint) error {
 	return s.call(ctx, func() error {
-		if c.Replaces != s.writes {
-			return errors.New("another one is there")
+		silent := s.silent
+		s.silent = ""
+		switch silent {
+		case "late":
+			tails, snapshot := s.w.truth.lostTails, slices.Clone(c.Snapshot)
+			s.w.after(s.w.between(time.Millisecond, 3*time.Second), func() {
+				if c.Replaces == s.writes && tails == s.w.truth.lostTails {
+					s.put(c.Seq, snapshot)
+				}
+			})
+		case "lost":
+		default:
+			if c.Replaces != s.writes {
+				return errors.New("another one is there")
+			}
+			s.put(c.Seq, c.Snapshot)
 		}
-		s.put(c.Seq, c.Snapshot)
+		if silent != "" {
+			return errNoAnswer
+		}
 		return nil
 	})
 }

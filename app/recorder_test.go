@@ -31,6 +31,7 @@ type recorder struct {
 	log     string
 	seq     uint64              // newest update
 	first   uint64              // the update before the first that is kept
+	base    json.RawMessage     // the snapshot there
 	updates []string            // behind first
 	sources map[wire.Source]int // from where it resumed, how often
 	mayMiss bool                // the next join may bring a snapshot instead of the updates
@@ -40,6 +41,15 @@ type recorder struct {
 	clock   int64               // newest game time, µs
 	hooks   map[string]recorded // what to do when an update contains a text, once
 	keys    int
+}
+
+// recordedJoin is what a client is told when it joins.
+type recordedJoin struct {
+	WasRecovering bool `json:"was_recovering"`
+	Recovered     bool
+	Source        wire.Source
+	Position      wire.Position
+	Snapshot      json.RawMessage
 }
 
 // recorded is told of an update, on the connection's goroutine.
@@ -186,11 +196,8 @@ func say(ctx context.Context, ws *websocket.Conn, message any) error {
 // the join was refused.
 func (r *recorder) hear(b []byte, joined bool) (is, refused bool) {
 	var m struct {
+		recordedJoin
 		Type, Room, Key, Code string
-		Recovered             bool
-		Source                wire.Source
-		Position              wire.Position
-		Snapshot              *recordedRound
 		Seq                   uint64
 		T                     int64
 		Events                []json.RawMessage
@@ -205,7 +212,7 @@ func (r *recorder) hear(b []byte, joined bool) (is, refused bool) {
 	r.mu.Unlock()
 	switch m.Type {
 	case wire.TypeJoined:
-		r.onJoined(m.Position, m.Recovered, m.Source, m.Snapshot)
+		r.onJoined(m.recordedJoin)
 		return true, false
 	case wire.TypeError:
 		return joined, m.ID == 1
@@ -239,22 +246,26 @@ func (r *recorder) fault(format string, args ...any) {
 	}
 }
 
-func (r *recorder) onJoined(p wire.Position, recovered bool, source wire.Source, view *recordedRound) {
+func (r *recorder) onJoined(j recordedJoin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.log != "" { // the first join resumes nothing
-		r.sources[source]++
+	again, whole := r.log != "", len(j.Snapshot) > 0
+	if again { // the first join resumes nothing
+		r.sources[j.Source]++
 	}
-	switch {
-	case r.log == "":
-		r.log, r.first, r.seq = p.Log, p.Seq, p.Seq
-	case r.mayMiss && !recovered && view != nil && p.Log == r.log && p.Seq > r.seq:
-		r.first, r.seq, r.updates, r.mayMiss = p.Seq, p.Seq, nil, false
-	case !recovered || p != wire.Position{Log: r.log, Seq: r.seq}:
-		r.wrong = fmt.Sprintf("at update %d of %s it resumed at %v, recovered: %t, from %s", r.seq, r.log, p, recovered, source)
+	if j.WasRecovering != again || j.Recovered == whole || j.Recovered == (j.Source == wire.SourceSnapshot) {
+		r.wrong = fmt.Sprintf("joined with a position: %t, it is told %t; recovered: %t, from %s, a snapshot: %t", again, j.WasRecovering, j.Recovered, j.Source, whole)
 	}
-	if view != nil {
-		r.round = *view
+	switch p := j.Position; {
+	case !again:
+		r.log, r.first, r.seq, r.base = p.Log, p.Seq, p.Seq, j.Snapshot
+	case r.mayMiss && whole && p.Log == r.log && p.Seq > r.seq:
+		r.first, r.seq, r.base, r.updates, r.mayMiss = p.Seq, p.Seq, j.Snapshot, nil, false
+	case whole || p != wire.Position{Log: r.log, Seq: r.seq}:
+		r.wrong = fmt.Sprintf("at update %d of %s it resumed at %v, recovered: %t, from %s", r.seq, r.log, p, j.Recovered, j.Source)
+	}
+	if whole {
+		_ = json.Unmarshal(j.Snapshot, &r.round) // of another game it has fewer fields
 	}
 }
 

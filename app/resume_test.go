@@ -70,9 +70,10 @@ func (r *recorder) comeBack(why string, g *server, source wire.Source) {
 	if !maps.Equal(got, want) {
 		r.t.Errorf("%s: %s resumed from %v, want %v", why, r.player, got, want)
 	}
-	if _, metrics := g.get(g.internal + "/metrics"); !strings.Contains(metrics, fmt.Sprintf(`tickcast_join_seconds_count{kind=%q}`, source)) {
-		r.t.Errorf("%s: the gateway counts no join from %s", why, source)
-	}
+	testkit.Eventually(r.t, "the gateway counts a join from "+string(source)+": "+why, deadline, func() bool { // behind its answer
+		_, metrics := g.get(g.internal + "/metrics")
+		return strings.Contains(metrics, fmt.Sprintf(`tickcast_join_seconds_count{kind=%q}`, source))
+	})
 }
 
 // absence is clients that go away from a room and come back.

@@ -32,7 +32,7 @@ run: ## Start everything in one process, with its data in ./data
 	go run .
 
 .PHONY: test
-test: deps test-deploy test-peers ## Run the tests (installs what they need on Debian as root)
+test: deps test-deploy test-peers test-sim ## Run the tests (installs what they need on Debian as root)
 	$(TEST) $(RACE) -shuffle=on -timeout 30m $(ARGS) $(PACKAGES)
 
 .PHONY: test-deploy
@@ -43,8 +43,16 @@ test-deploy: ## Check the compose file, the image and the configurations in depl
 test-peers: ## Test the harness of the comparison (Linux)
 	[ "$$(uname -s)" != Linux ] || go -C loadtest/peers test $(RACE) -shuffle=on ./...
 
+# How much of it: make test-long plays more.
+SIM ?=
+
+.PHONY: test-sim
+test-sim: ## Simulate a partition; the race detector would find nothing there and take ten times as long
+	[ -z "$(RACE)" ] || go test -timeout 30m -run 'TestSimulation|TestScenarios' ./room/sim $(SIM)
+
 .PHONY: test-long
-test-long: deps test-compose ## Run the tests that take too long for every change as well
+test-long: SIM = -sim.rounds 20000 -sim.times 500
+test-long: deps test-compose test-sim ## Run the tests that take too long for every change as well
 	$(TEST) $(RACE) -shuffle=on -timeout 60m -tags long $(ARGS) $(PACKAGES)
 
 ROUNDS ?= 100000

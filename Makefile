@@ -47,7 +47,7 @@ test-peers: ## Test the harness of the comparison (Linux)
 SIM ?=
 
 .PHONY: test-sim
-test-sim: ## Simulate a partition; the race detector would find nothing there and take ten times as long
+test-sim: ## Simulate a partition; the race detector would find nothing there and take seven times as long
 	[ -z "$(RACE)" ] || go test -timeout 30m -run 'TestSimulation|TestScenarios' ./room/sim $(SIM)
 
 .PHONY: test-long

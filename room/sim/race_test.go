@@ -2,7 +2,7 @@
 
 package sim
 
-// The race detector makes a run ten times as long, and finds nothing in one goroutine:
+// The race detector makes a run seven times as long, and finds nothing in one goroutine:
 // make test-sim plays without it.
 const (
 	defaultRounds = 300

@@ -104,7 +104,7 @@ bench-fanout: build bin/peers ## Compare the gateway with a bare loop of send(2)
 	bin/peers fanout $(ARGS)
 
 .PHONY: bench-peers
-bench-peers: build bin/peers ## Compare the gateway with other servers (half an hour; ARGS=--help)
+bench-peers: build bin/peers ## Compare the gateway with other servers (an hour, ^C prints what it has; ARGS=--help)
 	bin/peers compare --output $(OUTPUT) $(ARGS)
 
 .PHONY: bench-swarm

@@ -81,9 +81,10 @@ func (f *compareFlags) run(c *cobra.Command) (err error) {
 	}
 	out := c.OutOrStdout()
 	samples, err := k.Compare(c.Context(), f.plan, out)
-	if err != nil {
+	if err != nil && c.Context().Err() == nil {
 		return err
 	}
+	// Who interrupts it gets what was seen until then.
 	table := bench.NewComparison(f.plan, samples, time.Now())
 	fmt.Fprintln(out)
 	if err := table.Text(out); err != nil {
@@ -93,7 +94,7 @@ func (f *compareFlags) run(c *cobra.Command) (err error) {
 	if err := table.Save(f.output); err != nil {
 		return err
 	}
-	return table.Fault()
+	return errors.Join(err, table.Fault())
 }
 
 func (f *compareFlags) validate() error {

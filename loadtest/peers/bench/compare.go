@@ -66,7 +66,8 @@ func overflow() Load { return Load{Rate: 100, Size: 60_000} }
 // overflowTime is for 12 MB per connection.
 const overflowTime = 2 * time.Second
 
-// Compare runs every peer once per repetition, in turn, and tells out what it does.
+// Compare runs every peer once per repetition, in turn, and tells out what it does. When ctx ends the samples
+// until then come with its cause.
 func (k Kit) Compare(ctx context.Context, p Plan, out io.Writer) ([]Samples, error) {
 	all := make([]Samples, len(p.Peers))
 	for i, peer := range p.Peers {
@@ -80,7 +81,7 @@ func (k Kit) Compare(ctx context.Context, p Plan, out io.Writer) ([]Samples, err
 			s, err := k.sample(ctx, p, peer)
 			switch {
 			case ctx.Err() != nil:
-				return nil, context.Cause(ctx)
+				return all, context.Cause(ctx)
 			case errors.Is(err, ErrNoCompiler):
 				return nil, err
 			case errors.Is(err, ErrNoNode):

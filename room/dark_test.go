@@ -79,7 +79,7 @@ type unheard struct{}
 
 func (unheard) Listen(uint64) error                                   { return nil }
 func (unheard) Mute()                                                 {}
-func (unheard) Say(string, wire.OutClass, []byte)                     {}
+func (unheard) Say(string, wire.OutClass, string, []byte)             {}
 func (unheard) Answer(string, []byte)                                 {}
 func (unheard) Book(string, []byte) error                             { return nil }
 func (unheard) List([]wire.RoomInfo, []wire.Sanction)                 {}

@@ -129,8 +129,12 @@ func (v *natsVoice) Mute() {
 }
 
 // Say implements Voice.
-func (v *natsVoice) Say(room string, class wire.OutClass, message []byte) {
-	_ = v.nc.Publish(wire.OutClassSubject(v.p, room, class), message)
+func (v *natsVoice) Say(room string, class wire.OutClass, log string, message []byte) {
+	m := &nats.Msg{Subject: wire.OutClassSubject(v.p, room, class), Data: message}
+	if log != "" {
+		m.Header = nats.Header{wire.LogHeader: {log}}
+	}
+	_ = v.nc.PublishMsg(m)
 }
 
 // Answer implements Voice.

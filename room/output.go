@@ -24,6 +24,7 @@ type Message struct {
 	Room   string
 	Class  wire.OutClass
 	Header wire.OutHeader
+	Log    string // the log's name if it has lost its tail, else empty
 	Body   []byte // a client message, or a list of wire.Private
 }
 

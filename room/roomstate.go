@@ -112,7 +112,16 @@ func (r *roomState) cut(p *Partition, at game.At) {
 }
 
 func (r *roomState) message(p *Partition, c wire.OutClass, now game.Time, body []byte) Message {
-	return Message{Room: r.id, Class: c, Header: wire.OutHeader{Epoch: p.epoch, Seq: r.seq, Time: int64(now)}, Body: body}
+	return Message{Room: r.id, Class: c, Header: wire.OutHeader{Epoch: p.epoch, Seq: r.seq, Time: int64(now)}, Log: r.lineage(), Body: body}
+}
+
+// lineage is what messages say of the log: nothing unless it has lost its tail. An owner that dies before it
+// said so is not missed, as each message of those behind it says it, too.
+func (r *roomState) lineage() string {
+	if r.lost == 0 {
+		return ""
+	}
+	return r.log
 }
 
 // nextWake is the game time at which the room wants a record.

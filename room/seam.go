@@ -55,8 +55,8 @@ type Voice interface {
 	// Mute ends that, and what Introduce began. From here on it takes the asks that
 	// no owner answers, as it did before the first Listen.
 	Mute()
-	// Say tells all gateways of a room.
-	Say(room string, class wire.OutClass, message []byte)
+	// Say tells all gateways of a room. log is the name of its log if that has lost its tail, else empty.
+	Say(room string, class wire.OutClass, log string, message []byte)
 	// Answer sends a list of answers to a gateway or an operator's API.
 	Answer(node string, answers []byte)
 	// Book queues a booking for the ledger. An error means that it was not sent.

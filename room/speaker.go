@@ -154,7 +154,7 @@ func answerBytes(a wire.RoutedAnswer) int {
 
 func (s *speaker) message(m Message) {
 	s.buf = wire.AppendOut(s.buf[:0], m.Header, m.Body)
-	s.voice.Say(m.Room, m.Class, s.buf)
+	s.voice.Say(m.Room, m.Class, m.Log, s.buf)
 }
 
 // enqueue queues a booking. One that is urgent does not wait for others, nor do those before it.
@@ -219,7 +219,7 @@ func (s *speaker) introduce(p *Partition) {
 		for _, u := range r.ring.records {
 			s.message(Message{
 				Room: r.id, Class: wire.OutUpdate, Body: u.Message,
-				Header: wire.OutHeader{Epoch: p.epoch, Seq: u.Seq, Time: u.Time},
+				Header: wire.OutHeader{Epoch: p.epoch, Seq: u.Seq, Time: u.Time}, Log: r.lineage(),
 			})
 		}
 		if !r.hidden {

@@ -1,8 +1,10 @@
 package room
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +27,35 @@ func TestALostTailIsNoticed(t *testing.T) {
 	lose()
 	testkit.Eventually(t, "the lost tail is noticed", patience, func() bool { return h.Partitions()[0].LostAt > 0 })
 	h.wantMore("the room goes on")
+	h.wantNamed(strings.ReplaceAll(log.URL, "//room:", "//gateway:"))
+}
+
+// wantNamed wants messages to name the room's log, which has lost its tail.
+func (h *lonelyHost) wantNamed(url string) {
+	h.t.Helper()
+	nc, err := bus.Connect(h.t.Context(), url, "gateway")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer nc.Close()
+	said, err := nc.SubscribeSync(wire.OutSubject(0, "derby"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var reply wire.AskReply
+	m, err := nc.Request(wire.AskSubject(0), game.Encode(wire.Ask{Op: wire.AskSnapshot, Room: "derby"}), patience)
+	if err != nil || json.Unmarshal(m.Data, &reply) != nil || reply.Log == "" {
+		h.t.Fatalf("a snapshot: %v, %+v", err, reply)
+	}
+	for range 10 {
+		m, err := said.NextMsg(patience)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if name := m.Header.Get(wire.LogHeader); name != reply.Log {
+			h.t.Fatalf("a message on %s names the log %q, which is %q", m.Subject, name, reply.Log)
+		}
+	}
 }
 
 // TestALostClaimIsNoticed loses the newest claim with the tail: none against its epoch is

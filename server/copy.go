@@ -39,6 +39,7 @@ type snapshot struct {
 // known which log it is of.
 type earlyUpdate struct {
 	h    wire.OutHeader
+	log  string // its name if it has lost its tail, else empty
 	body []byte
 }
 
@@ -46,26 +47,29 @@ func snapshotOf(r wire.AskReply) snapshot {
 	return snapshot{seq: r.Seq, epoch: r.Epoch, time: r.Time, view: r.View}
 }
 
-// update takes an update that was heard.
-func (f *feed) update(h wire.OutHeader, body []byte) {
+// isOther reports whether a message is of another log, which it names, than the copy.
+func (c *roomCopy) isOther(log string) bool { return log != "" && c.log != "" && log != c.log }
+
+// update takes an update that was heard, with the name of its log if that has lost its tail.
+func (f *feed) update(h wire.OutHeader, log string, body []byte) {
 	c := &f.copy
 	c.epoch = max(c.epoch, h.Epoch)
 	switch {
 	case f.sync.doubtful() || c.log == "":
-		c.keepEarly(h, body)
+		c.keepEarly(h, log, body)
 	case h.Seq <= c.seq:
 		// A new owner says the last ones again. If they are others, the log lost its tail, and their
 		// numbers were used again.
 		if was := f.topic.At(h.Seq); was != nil && h.Epoch > c.speaker && !bytes.Equal(was.Payload(), body) {
 			f.sync.snapshot, f.sync.replace = true, true
-			c.keepEarly(h, body)
+			c.keepEarly(h, log, body)
 		}
 	case h.Seq == c.seq+1:
 		f.publish(h, body)
 		f.takeEarly()
 	default:
 		f.g.metrics.gaps.Inc()
-		c.keepEarly(h, body)
+		c.keepEarly(h, log, body)
 		f.sync.since = true
 	}
 }
@@ -82,11 +86,11 @@ func (f *feed) publish(h wire.OutHeader, body []byte) {
 	}
 }
 
-func (c *roomCopy) keepEarly(h wire.OutHeader, body []byte) {
+func (c *roomCopy) keepEarly(h wire.OutHeader, log string, body []byte) {
 	if len(c.early) == earlyUpdates {
 		c.early = c.early[1:] // a gap again, filled like any other
 	}
-	c.early = append(c.early, earlyUpdate{h, body})
+	c.early = append(c.early, earlyUpdate{h, log, body})
 }
 
 // takeEarly publishes what has waited and follows, and keeps what still waits.
@@ -95,7 +99,7 @@ func (f *feed) takeEarly() {
 	for len(c.early) > 0 && c.early[0].h.Seq <= c.seq+1 {
 		e := c.early[0]
 		c.early = c.early[1:]
-		if e.h.Seq == c.seq+1 {
+		if e.h.Seq == c.seq+1 && !c.isOther(e.log) {
 			f.publish(e.h, e.body)
 		}
 	}

@@ -224,9 +224,13 @@ func (f *feed) message(ctx context.Context, m *nats.Msg) {
 	if err != nil {
 		return // only room servers can write there
 	}
+	log := m.Header.Get(wire.LogHeader)
+	if f.copy.isOther(log) {
+		f.sync.doubt()
+	}
 	switch wire.OutClass(m.Subject[len(m.Subject)-1:]) {
 	case wire.OutUpdate:
-		f.update(h, body)
+		f.update(h, log, body)
 	case wire.OutTick:
 		f.tick(h, body)
 	case wire.OutPrivate:

@@ -37,6 +37,7 @@ type ownedRoom struct {
 	id      string
 	p       int
 	log     string
+	named   bool // messages name the log
 	seq     uint64
 	time    int64 // ns
 	updates []wire.OutRecord
@@ -170,15 +171,19 @@ func (o *owner) tick(r *ownedRoom) {
 
 // tell tells players something in private. room may be the cashier's.
 func (o *owner) tell(room string, p int, list ...wire.Private) {
-	o.sayOn(wire.OutClassSubject(p, room, wire.OutPrivate), wire.OutHeader{Epoch: o.epoch}, encodeJSON(list))
+	o.sayOn(wire.OutClassSubject(p, room, wire.OutPrivate), nil, wire.OutHeader{Epoch: o.epoch}, encodeJSON(list))
 }
 
 func (o *owner) say(r *ownedRoom, c wire.OutClass, h wire.OutHeader, body []byte) {
-	o.sayOn(wire.OutClassSubject(r.p, r.id, c), h, body)
+	var header nats.Header
+	if r.named {
+		header = nats.Header{wire.LogHeader: {r.log}}
+	}
+	o.sayOn(wire.OutClassSubject(r.p, r.id, c), header, h, body)
 }
 
-func (o *owner) sayOn(subject string, h wire.OutHeader, body []byte) {
-	if err := o.nc.Publish(subject, wire.AppendOut(nil, h, body)); err != nil {
+func (o *owner) sayOn(subject string, header nats.Header, h wire.OutHeader, body []byte) {
+	if err := o.nc.PublishMsg(&nats.Msg{Subject: subject, Header: header, Data: wire.AppendOut(nil, h, body)}); err != nil {
 		o.t.Error(err)
 	}
 }

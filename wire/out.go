@@ -28,6 +28,10 @@ type OutHeader struct {
 
 const outHeaderBytes = 24
 
+// LogHeader is the NATS header of every out message about a room whose log has lost its tail: the name of the
+// log, as in positions. What was said of the log before has another name, or none.
+const LogHeader = "Tickcast-Log"
+
 var errOut = errors.New("wire: out message is shorter than its header")
 
 // AppendOut appends an out message: header, then the client message as it is.

@@ -100,14 +100,16 @@ func (g *gateway) copyOf(room string) *copied {
 	return c
 }
 
-// heard takes a message of an owner. One of a newer owner that does not know what an owner
-// before said tells that the log lost its tail.
-func (g *gateway) heard(room string, class wire.OutClass, h wire.OutHeader, body []byte) {
+// heard takes a message of an owner. One that names another log, or of a newer owner that does not know what
+// an owner before said, tells that the log lost its tail.
+func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.OutHeader, body []byte) {
 	c := g.copyOf(room)
 	c.heard = g.w.now
 	newer := h.Epoch > c.speaker
 	switch was, ok := c.ring[h.Seq]; {
 	case g.w.cfg.broken == staysAstray:
+	case log != "" && c.log != "" && log != c.log:
+		c.unsure = true
 	case class == wire.OutMeta, class == wire.OutUpdate && h.Seq <= c.seq && newer && ok && was != sum(body):
 		c.unsure = true
 	case class == wire.OutTick && h.Seq < c.seq && newer:

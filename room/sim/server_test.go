@@ -314,7 +314,7 @@ func (v voice) Listen(epoch uint64) error {
 func (v voice) Mute() { v.listens = 0 }
 
 // Say implements room.Voice.
-func (v voice) Say(room string, class wire.OutClass, message []byte) {
+func (v voice) Say(room string, class wire.OutClass, log string, message []byte) {
 	message = slices.Clone(message)
 	if v.w.cfg.broken == tellsSeeds && class == wire.OutTick {
 		message = append(message, v.w.truth.rooms[room].seed...)
@@ -331,7 +331,7 @@ func (v voice) Say(room string, class wire.OutClass, message []byte) {
 		v.w.truth.unsaid("a message of class "+string(class), message)
 	}
 	for _, g := range v.w.gateways {
-		heard := func() { g.heard(room, class, h, body) }
+		heard := func() { g.heard(room, class, log, h, body) }
 		if class == wire.OutMeta && v.link.connected() { // one that is lost is noticed by who was cut off
 			v.deliver(func() bool { return g.link.connected() }, heard)
 		} else if class != wire.OutMeta {

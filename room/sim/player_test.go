@@ -219,12 +219,8 @@ type operator struct {
 func newOperator(w *world) *operator {
 	o := &operator{w: w, link: link{w: w}, done: map[string]wire.Answer{}}
 	for i := range w.cfg.rooms {
-		settings := w.cfg.settings
-		if settings == "" {
-			settings = o.settings(i)
-		}
 		o.act(roomName(i), wire.ActionCreate, encode(wire.CreateArgs{
-			UUID: fmt.Sprintf("0190a000-0000-7000-8000-%012d", i), Game: w.gameOf(i), Name: roomName(i), Settings: json.RawMessage(settings),
+			UUID: fmt.Sprintf("0190a000-0000-7000-8000-%012d", i), Game: w.gameOf(i), Name: roomName(i), Settings: json.RawMessage(o.settings(i)),
 		}))
 	}
 	return o
@@ -240,8 +236,11 @@ func (w *world) gameOf(i int) string {
 
 func roomName(i int) string { return fmt.Sprint("lobby-", i) }
 
-// settings are those of a room with short rounds, of which some fly far.
+// settings are those of a room: the configured ones, or some with short rounds, of which some fly far.
 func (o *operator) settings(i int) string {
+	if o.w.cfg.settings != "" {
+		return o.w.cfg.settings
+	}
 	rnd := o.w.rnd
 	if o.w.gameOf(i) == race.Name {
 		return fmt.Sprintf(`{"gathering_ms":%d,"running_ms":%d,"finished_ms":%d,"max_taps_per_s":%d,"tick_ms":%d}`,

@@ -182,14 +182,18 @@ func logIsTrimmed(sc *scene) {
 	}
 	sc.archive.damage = ""
 	grow(600)
-	// Two checkpoints, a step and a segment, what stays in any case, and what comes while an owner
-	// waits with its next claim.
-	most := 2*sc.cfg.trimming.checkpoints + 2*sc.cfg.trimming.segment + sc.cfg.trimming.keep + 300
-	if n := sc.log.last() + 1 - sc.log.first; sc.broken == nil && n > most {
-		sc.fail("the log has %d records, and %d are the most", n, most)
-	}
+	sc.checkBound()
 	if sc.broken == nil {
 		sc.startCold()
+	}
+}
+
+// checkBound holds the log to what it may have: two checkpoints, a step and a segment, what stays in any case, and
+// what comes while an owner waits with its next claim.
+func (w *world) checkBound() {
+	most := 2*w.cfg.trimming.checkpoints + 2*w.cfg.trimming.segment + w.cfg.trimming.keep + 300
+	if n := w.log.last() + 1 - w.log.first; n > most {
+		w.fail("the log has %d records, and %d are the most", n, most)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/time/rate"
 
 	"tickcast/fanout"
 	"tickcast/server/internal/peer"
@@ -48,6 +49,7 @@ type Gateway struct {
 	balances  *balances
 	store     *store
 	events    *eventLog
+	unlooked  rate.Sometimes // of what is logged of sessions that cannot be looked up
 
 	life context.Context // Static. Ends when nothing of the gateway may go on.
 	stop context.CancelFunc
@@ -73,7 +75,7 @@ func New(cfg Config) (*Gateway, error) {
 		metrics: newMetrics(cfg.Metrics), started: time.Now(),
 		wheel: newWheel(), admission: &admission{most: cfg.MaxConnections},
 		guests: newKeyedLimiter(tokenBuckets(cfg.GuestsPerSecond, cfg.GuestBurst)), players: newPlayers(cfg.MaxPerPlayer),
-		presence: newPresence(cfg.ID),
+		presence: newPresence(cfg.ID), unlooked: rate.Sometimes{Interval: cacheWarning},
 	}
 	g.peer = peer.New(cfg.Conn, js)
 	g.appends = peer.NewAppends(cfg.Conn, g.metrics.publishRetries.Inc)

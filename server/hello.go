@@ -13,6 +13,10 @@ import (
 // resumeTimeout bounds the look-up of a session: a hello does not wait for Redis.
 const resumeTimeout = 500 * time.Millisecond
 
+// cacheWarning is how often it is logged that Redis does not answer: all of a gateway's
+// players may come back while it does not. The metric counts.
+const cacheWarning = time.Minute
+
 // hello admits a player (P2.1 to P2.8).
 func (s *session) hello(now time.Time, m *wire.ClientMessage) {
 	if m.Protocol != wire.ProtocolVersion {
@@ -57,7 +61,8 @@ func (s *session) resume(id string) (known bool) {
 	stored, err := s.g.cfg.Cache.GetSession(ctx, id)
 	if err != nil {
 		if !errors.Is(err, cache.ErrNotFound) {
-			s.g.cfg.Log.Warn("a session could not be looked up", "err", err)
+			s.g.metrics.cacheErrors.Inc()
+			s.g.unlooked.Do(func() { s.g.cfg.Log.Warn("sessions cannot be looked up", "err", err) })
 		}
 		return false
 	}

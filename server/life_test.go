@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -145,6 +147,24 @@ func TestWithoutRedis(t *testing.T) {
 	c.join("lobby")
 	w.owner.update(r, false)
 	c.wantUpdates("updates", r, 1, 1)
+}
+
+// Players who come back while Redis is away get sessions of their own, and the log is not
+// flooded with it.
+func TestSessionsCannotBeLookedUp(t *testing.T) {
+	w := newWorld(t)
+	var said bytes.Buffer // written under the handler's lock, and read when the gateway has stopped
+	g := w.gateway(func(c *server.Config) { c.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+	w.redis.Close()
+	for range 5 {
+		if o := g.dial().hello(token(t, "ann"), "a session of before"); o.is("resumed") {
+			t.Fatal(o.text)
+		}
+	}
+	g.stop()
+	if n := strings.Count(said.String(), "sessions cannot be looked up"); n != 1 {
+		t.Errorf("it is said %d times, want once a minute:\n%s", n, &said)
+	}
 }
 
 // P1.4: a full gateway answers 503 with Retry-After, and is not ready.

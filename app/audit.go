@@ -298,6 +298,9 @@ func (o *auditFlags) printer(w io.Writer) func(audit.Statement) error {
 		if s.Voided {
 			what = "voided"
 		}
+		if s.Mended > 0 {
+			what += fmt.Sprintf("  %d mended", s.Mended)
+		}
 		_, err := fmt.Fprintf(w, "%s %d  %s  %s\n", s.Room, s.Round, what, s.Digest)
 		return err
 	}
@@ -331,6 +334,7 @@ func (o *auditFlags) printText(w io.Writer, r *audit.Report) {
 			{"foreign", n.Foreign.Count, n.Foreign.First},
 			{"malformed", n.Malformed.Count, n.Malformed.First},
 			{"of a lost tail", n.Lost.Count, n.Lost.First},
+			{"of mends", n.Mended.Count, n.Mended.First},
 			{"of deposed owners", n.Deposed.Count, n.Deposed.First},
 			{"repeated results", n.Repeated.Count, n.Repeated.First},
 			{"rounds without a seed", n.Unjudged.Count, n.Unjudged.First},

@@ -345,29 +345,31 @@ func bookAlterations() []bookAlteration {
 func (p *played) alterBook(t *testing.T) {
 	for _, c := range bookAlterations() {
 		t.Run(c.name, func(t *testing.T) {
-			text, err := os.ReadFile(p.book)
-			if err != nil {
-				t.Fatal(err)
-			}
-			book := filepath.Join(t.TempDir(), "ledger.db")
-			write(t, book, string(text))
-			db, err := sql.Open("sqlite", "file:"+book+"?_pragma=ignore_check_constraints(1)")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := db.Exec(c.alter); err != nil {
-				t.Fatal(err)
-			}
-			if err := db.Close(); err != nil {
-				t.Fatal(err)
-			}
-			args := []string{"--export", p.export, "--sql", book}
+			args := []string{"--export", p.export, "--sql", alteredBook(t, p.book, c.alter)}
 			if c.want == otherSide {
 				args = append(args, "--rooms", "quick")
 			}
 			wantDifference(t, c.want, args...)
 		})
 	}
+}
+
+// alteredBook is an altered copy of a ledger that nobody has open.
+func alteredBook(t *testing.T, book, alter string) string {
+	t.Helper()
+	altered := filepath.Join(t.TempDir(), "ledger.db")
+	write(t, altered, read(t, book))
+	db, err := sql.Open("sqlite", "file:"+altered+"?_pragma=ignore_check_constraints(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(alter); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return altered
 }
 
 // wantDifference runs an audit that must find something.

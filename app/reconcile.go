@@ -37,10 +37,12 @@ their order, and Redis gets a copy.
 
 A log that lost its tail in a power cut does not ask for all that the ledger has booked.
 With --repair players get what the log owes them beyond what they were paid; what they
-were paid beyond that stays theirs, and a note of it is archived.
+were paid beyond that stays theirs, and a note of it is archived. The log is told of it,
+so that the audit knows.
 
 All ledger workers must be stopped, and serve as well. It needs the settings and the
-secret of a room server, and the ledger's database.`,
+secret of a room server, and the ledger's database; --repair also needs the password of
+the user ledger.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := load(cmd.Flags(), environment())
@@ -102,6 +104,9 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 		return err
 	}
 	r, err := l.book.Reconcile(ctx, said, repair)
+	if err == nil && repair {
+		err = tell(ctx, in, r.Untold)
+	}
 	if err == nil {
 		err = printReconciliation(out.people, r, repair)
 	}
@@ -111,13 +116,26 @@ func reconcile(ctx context.Context, c *Config, repair bool, out output) error {
 	return errors.Join(err, l.close())
 }
 
+// tell tells the log what the ledger has mended.
+func tell(ctx context.Context, in *infra, list []ledger.Untold) error {
+	if len(list) == 0 {
+		return nil
+	}
+	nc, err := in.connect(ctx, bus.RoleLedger, "reconcile")
+	if err != nil {
+		return err
+	}
+	return ledger.Tell(ctx, nc, list)
+}
+
 // readLog reads what all partitions say of the ledger.
 func readLog(ctx context.Context, nc *nats.Conn, stores []archive.Store, secret []byte) (ledger.Log, error) {
-	said := ledger.Log{Rounds: map[string]uint64{}}
+	said := ledger.Log{Rounds: map[string]uint64{}, Mends: map[string]bool{}}
 	partitions, err := bus.StoredPartitions(ctx, nc)
 	if err != nil {
 		return said, err
 	}
+	said.Partitions = partitions
 	for p := range partitions {
 		cfg := room.PartitionConfig{
 			ID: p, Cashier: cashier.Kind{},
@@ -131,6 +149,9 @@ func readLog(ctx context.Context, nc *nats.Conn, stores []archive.Store, secret 
 		}
 		said.Outstanding = append(said.Outstanding, rest.Bookings...)
 		maps.Copy(said.Rounds, rest.Rounds)
+		for _, id := range rest.Mends {
+			said.Mends[id] = true
+		}
 	}
 	return said, nil
 }
@@ -144,12 +165,17 @@ func printReconciliation(w io.Writer, r ledger.Reconciliation, repair bool) erro
 	for _, d := range r.Differs[:min(len(r.Differs), differencesShown)] {
 		fmt.Fprintf(w, "  differs %s\n", d)
 	}
-	fmt.Fprintf(w, "%d bets and credits of the ledger were settled otherwise than the log asks for\n", len(r.Discrepancies))
+	fmt.Fprintf(w, "%d bets, credits and rounds of the ledger were settled otherwise than the log asks for\n", len(r.Discrepancies))
 	for _, d := range r.Discrepancies[:min(len(r.Discrepancies), differencesShown)] {
+		if d.Player == "" {
+			fmt.Fprintf(w, "  %s of room %s: %s\n", d.ID, d.Room, told(d.Mend))
+			continue
+		}
 		fmt.Fprintf(w, "  %s of %s in room %s, round %d: paid %d, owed %d: %s\n", d.ID, d.Player, d.Room, d.Round, d.Paid, d.Owed, told(d.Mend))
 	}
 	if repair {
 		fmt.Fprintf(w, "%d were booked again, %d mended\n", r.Repaired, r.Mended)
+		fmt.Fprintf(w, "the log was told of %d mends\n", len(r.Untold))
 	}
 	missing, unmended := len(r.Missing)-r.Repaired, r.Mendable()-r.Mended
 	switch {
@@ -157,6 +183,8 @@ func printReconciliation(w io.Writer, r ledger.Reconciliation, repair bool) erro
 		return fmt.Errorf("%d bookings differ between ledger and log", len(r.Differs))
 	case missing+unmended > 0:
 		return fmt.Errorf("%d bookings are missing and %d were settled otherwise; --repair books and mends them", missing, unmended)
+	case len(r.Untold) > 0 && !repair:
+		return fmt.Errorf("the log does not know of %d mends; --repair tells it", len(r.Untold))
 	case len(r.Discrepancies) > r.Mended:
 		return fmt.Errorf("%d bets of rounds that are not over differ: start room servers and ledger workers, which see to them", len(r.Discrepancies)-r.Mended)
 	}

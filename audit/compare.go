@@ -18,6 +18,7 @@ type comparison struct {
 	// opened: what has a result up to it must be in the book.
 	must  []uint64
 	known map[string]uint64 // the newest round of each room, by UUID
+	mends mends
 }
 
 // due reports whether a booking must be in the book.
@@ -91,39 +92,54 @@ func outcome(of string, b *judge.Booking) []field {
 	}
 }
 
-// betQuery has 16 columns of the stake behind the ID, and then those of the end.
+// betQuery has the columns of the stake behind the ID, then those of the end, then those of
+// what mends the bet.
 const betQuery = `SELECT b.id,
 	b.player, b.room, b.game, b.slot, b.stake, b.auto, b.at,
 	t.kind, t.player, t.amount, t.room, t.at, te.amount, k.booked, k.balance, k.version,
 	e.kind, e.booking, e.transfer, e.amount, e.centi, e.at,
-	et.kind, et.player, et.amount, et.room, et.stake, et.at, ee.amount, ek.booked, ek.balance, ek.version
+	et.kind, et.player, et.amount, et.room, et.stake, et.at, ee.amount, ek.booked, ek.balance, ek.version,
+	m.kind, mt.kind, mt.player, mt.amount, me.amount
 	FROM bets b
 	LEFT JOIN transfers t ON t.id = b.id LEFT JOIN entries te ON te.transfer = b.id AND te.account IN (b.player, '.wallet')
 	LEFT JOIN bookings k ON k.id = b.id
 	LEFT JOIN ends e ON e.bet = b.id
 	LEFT JOIN transfers et ON et.id = e.transfer LEFT JOIN entries ee ON ee.transfer = e.transfer AND ee.account IN (b.player, '.wallet')
 	LEFT JOIN bookings ek ON ek.id = e.booking
+	LEFT JOIN bookings m ON m.id = '` + wire.MendPrefix + `' || b.id AND m.booked = 1
+	LEFT JOIN transfers mt ON mt.id = m.id LEFT JOIN entries me ON me.transfer = m.id AND me.account IN (b.player, '.wallet')
 	WHERE b.room_uuid = $1 AND b.round = $2 ORDER BY b.id`
 
-const stakeColumns = 16
+// Columns of betQuery.
+const (
+	stakeColumns = 16
+	endColumns   = 16
+	stakeFrom    = 1
+	endFrom      = stakeFrom + stakeColumns
+	mendFrom     = endFrom + endColumns
+)
 
 // round compares a round and its bets.
 func (c *comparison) round(ctx context.Context, rd *judge.Round) error {
 	c.known[rd.UUID] = max(c.known[rd.UUID], rd.Number)
+	c.mends.round = 0
 	bets := map[string]*judge.Bet{}
 	for _, b := range rd.Bets {
 		bets["stake/"+b.ID] = b
 	}
 	err := c.page.each(ctx, betQuery, []any{rd.UUID, int64(rd.Number)}, func(row []string) error {
-		if rd.Orphan(row[0]) {
-			return orphan(rd, row)
-		}
 		b := bets[row[0]]
-		if b == nil || b.State == judge.Refused {
+		switch {
+		case row[mendFrom] != "":
+			delete(bets, row[0])
+			return c.mended(rd, b, row)
+		case rd.Orphan(row[0]):
+			return orphan(rd, row)
+		case b == nil || b.State == judge.Refused:
 			return inBook(rd, strings.TrimPrefix(row[0], "stake/"), "bets of the round", "what the log says", "a bet that the log does not have")
 		}
 		delete(bets, row[0])
-		return c.bet(b, rd, row[1:])
+		return c.bet(b, rd, row)
 	})
 	if err != nil {
 		return err
@@ -141,7 +157,7 @@ func (c *comparison) round(ctx context.Context, rd *judge.Round) error {
 
 // orphan compares a bet that the log lost: it is cancelled, unless that is under way.
 func orphan(rd *judge.Round, row []string) error {
-	kind, booking := row[1+stakeColumns], row[2+stakeColumns]
+	kind, booking := row[endFrom], row[endFrom+1]
 	if kind == "" || kind == "cancel" && booking == judge.OrphanPrefix+row[0] {
 		return nil
 	}
@@ -158,10 +174,13 @@ func inBook(rd *judge.Round, bet, what, expected, found string) error {
 
 func (c *comparison) bet(b *judge.Bet, rd *judge.Round, row []string) error {
 	stake, end := betRow(b, rd)
-	if err := compareFields(rd, b, stake, row); err != nil {
+	if strayed(b) {
+		stake = nil
+	}
+	if err := compareFields(rd, b, stake, row[stakeFrom:]); err != nil {
 		return err
 	}
-	row = row[stakeColumns:]
+	row = row[endFrom:]
 	settling := b.EndBooking
 	if b.State == judge.Lost {
 		settling = rd.Archive
@@ -195,6 +214,10 @@ func orNothing(s string) string {
 func (c *comparison) archive(ctx context.Context, rd *judge.Round) error {
 	if rd.Unjudged {
 		return nil // it may have ended
+	}
+	if refused(rd.Archive) {
+		c.mends.note(rd.Archive.ID, 0) // it was archived for a tail that the log lost
+		return nil
 	}
 	n := 0
 	err := c.page.each(ctx, `SELECT booking, room, game, voided, started, ended, outcome FROM rounds WHERE room_uuid = $1 AND round = $2`,
@@ -265,6 +288,15 @@ func compareOutcome(rd *judge.Round, found string) error {
 // scores compares the archived points of a race.
 func (c *comparison) scores(ctx context.Context, rd *judge.Round) error {
 	if rd.Game != "race" {
+		return nil
+	}
+	before := c.mends.round
+	for _, b := range rd.Scores {
+		if refused(b) {
+			c.mends.note(b.ID, 0)
+		}
+	}
+	if c.mends.round > before {
 		return nil
 	}
 	points := map[string]int64{}

@@ -50,6 +50,10 @@ func (a *auditor) follow(ctx context.Context) error {
 			a.Warn(err)
 		case err == nil && behind:
 			continue
+		case err == nil:
+			if err := a.unmended(); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -87,6 +91,17 @@ func (a *auditor) follower(ctx context.Context, p int, to uint64) error {
 		return nil
 	}
 	return a.Source.Read(ctx, p, a.logs[p].Read()+1, to, func(r archive.Record) error { return a.logs[p].Feed(judged(&r)) })
+}
+
+// unmended is a difference that a later record might have mended, and none has, or a mend
+// that none tells.
+func (a *auditor) unmended() error {
+	for _, l := range a.logs {
+		if d := l.Unmended(); d != nil {
+			return d
+		}
+	}
+	return a.book.untold(a.logs)
 }
 
 func (a *auditor) compareSettled(ctx context.Context) error {

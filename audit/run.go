@@ -71,7 +71,7 @@ func newAuditor(ctx context.Context, c Config) (*auditor, error) {
 	if !c.Wallet && (c.Book == nil || !c.Book.custody) {
 		a.accounts = judge.NewAccounts(wire.GrantAmount)
 	}
-	a.book.known = map[string]uint64{}
+	a.book.known, a.book.mends.due = map[string]uint64{}, map[string]int64{}
 	a.report.Booked = c.Book != nil
 	n, err := c.Source.Partitions(ctx)
 	if err != nil {
@@ -145,11 +145,12 @@ func (a *auditor) run(ctx context.Context) error {
 		if err := a.read(ctx, p, to[p]); err != nil {
 			return err
 		}
-		if err := l.Close(); err != nil {
-			return err
-		}
+		left := l.Close()
 		if err := a.settle(ctx); err != nil {
 			return err
+		}
+		if left != nil {
+			return left
 		}
 	}
 	if err := a.Against.missing(); err != nil {
@@ -169,6 +170,9 @@ func (a *auditor) run(ctx context.Context) error {
 		if err := a.book.rest(ctx, a.logs, a.accounts); err != nil {
 			return err
 		}
+	}
+	if err := a.book.untold(a.logs); err != nil {
+		return err
 	}
 	return a.book.invariants(ctx, a.Book.custody)
 }
@@ -237,7 +241,7 @@ func (a *auditor) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		s := stateOf(rd, a.Book != nil, a.Key)
+		s := stateOf(rd, a.Book != nil, a.book.mends.round, a.Key)
 		if err := a.Against.compare(rd, &s); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"tickcast/audit/judge"
 )
@@ -33,16 +34,17 @@ type Statement struct {
 	Seq       uint64 `json:"seq"`               // record with which the round was settled
 	Head      string `json:"head"`              // of the log up to there, hex
 	Booked    bool   `json:"booked"`            // compared with the ledger
+	Mended    int    `json:"mended,omitempty"`  // bets, archives and scores that the ledger has otherwise, and mended
 	Key       []byte `json:"key,omitempty"`     // public Ed25519 key
 	Signature []byte `json:"signature,omitempty"`
 }
 
-func stateOf(rd *judge.Round, booked bool, key ed25519.PrivateKey) Statement {
+func stateOf(rd *judge.Round, booked bool, mended int, key ed25519.PrivateKey) Statement {
 	digest := rd.Digest()
 	s := Statement{
 		Partition: rd.Partition, Room: rd.Room, UUID: rd.UUID, Game: rd.Game, Round: rd.Number, Voided: rd.Voided,
 		Centi: rd.Centi, Bets: rd.Count, Stake: rd.Stake, Paid: rd.Paid, Players: len(rd.Ranking),
-		Digest: hex.EncodeToString(digest[:]), Seq: rd.Seq, Head: hex.EncodeToString(rd.Head[:]), Booked: booked,
+		Digest: hex.EncodeToString(digest[:]), Seq: rd.Seq, Head: hex.EncodeToString(rd.Head[:]), Booked: booked, Mended: mended,
 	}
 	if key != nil {
 		s.Key, _ = key.Public().(ed25519.PublicKey)
@@ -53,7 +55,11 @@ func stateOf(rd *judge.Round, booked bool, key ed25519.PrivateKey) Statement {
 
 // signed is what the signature is of.
 func (s *Statement) signed() []byte {
-	return fmt.Appendf(nil, "tickcast audit 1\n%s %d %s %d %s %t\n", s.UUID, s.Round, s.Digest, s.Seq, s.Head, s.Booked)
+	compared := strconv.FormatBool(s.Booked)
+	if s.Mended > 0 {
+		compared = "mended " + strconv.Itoa(s.Mended)
+	}
+	return fmt.Appendf(nil, "tickcast audit 1\n%s %d %s %d %s %s\n", s.UUID, s.Round, s.Digest, s.Seq, s.Head, compared)
 }
 
 // Verify checks the signature against the statement's own key. Whose key that is, the

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"tickcast/wire"
@@ -17,6 +18,9 @@ type Log struct {
 	// Rounds are the first rounds that are not over, of rooms with stakes, by the rooms'
 	// UUIDs. Of rooms that the log does not have (any more) all are.
 	Rounds map[string]uint64
+	// Mends are the IDs of bookings that mended the book before, and have a result there.
+	Mends      map[string]bool
+	Partitions int // of the deployment
 }
 
 // Mend is what Reconcile does about a Discrepancy.
@@ -25,7 +29,7 @@ type Mend string
 // Mends. A player keeps the larger of what he was paid and what the log owes him.
 const (
 	MendWait   Mend = "wait"   // nothing: the round is not over, and the room's owner sees to it
-	MendKeep   Mend = "keep"   // he was paid more and keeps it, of which a note is archived
+	MendKeep   Mend = "keep"   // what is booked stays, of which a note is archived
 	MendCancel Mend = "cancel" // the stake is open and comes back
 	MendCredit Mend = "credit" // he gets what is short
 )
@@ -33,26 +37,23 @@ const (
 // Discrepancy is money that moved otherwise than the log asks for: its requests were in a
 // tail that it lost.
 type Discrepancy struct {
-	ID         string // of the booking of the stake, credit or refill
+	ID         string // of the booking of the stake, credit or refill, or that archives the round
 	Room       string
-	Round      uint64 // of the bet; 0 for a credit or refill
-	Player     string
-	Paid, Owed int64 // to the player, minor units; a stake that comes back is its amount
+	Round      uint64 // 0 for a credit or refill
+	Player     string // empty for an archived round
+	Paid, Owed int64  // to the player, minor units; a stake that comes back is its amount
 	Mend       Mend
 }
 
-const (
-	// mendPrefix and a Discrepancy's ID name the one booking that mends it.
-	mendPrefix = "reconcile/"
-	// mendOperator stands where operators do.
-	mendOperator = "reconcile"
-)
+// mendOperator stands where operators do.
+const mendOperator = "reconcile"
 
 // claim is what the log says of a bet.
 type claim struct {
 	unsure bool // a booking is outstanding, missing in the book, or another one there
 	taken  bool // the stake was asked for and not refused
 	ended  bool // a payout or cancel was asked for
+	booked bool // and was not refused
 	payout int64
 }
 
@@ -74,9 +75,9 @@ func (l *Log) claims(unsure map[string]bool) map[string]*claim {
 		case wire.BookStake:
 			c.taken = !refused
 		case wire.BookPayout:
-			c.ended, c.payout = true, b.Amount
+			c.ended, c.booked, c.payout = true, c.booked || !refused, b.Amount
 		case wire.BookCancel:
-			c.ended = true
+			c.ended, c.booked = true, c.booked || !refused
 		}
 	}
 	for i := range l.Recorded {
@@ -113,10 +114,11 @@ func (b *booked) judge(c *claim, over bool) (ok bool) {
 	case known && c.payout > 0:
 		b.Owed = c.payout
 	}
+	refused := c != nil && c.ended && !c.booked
 	switch {
-	case b.Paid == b.Owed:
+	case b.Paid == b.Owed && !refused:
 		return false
-	case b.Paid > b.Owed:
+	case b.Paid >= b.Owed:
 		b.Mend = MendKeep
 	case b.end != endOpen || b.Owed != b.stake:
 		b.Mend = MendCredit
@@ -134,8 +136,9 @@ func (b *Book) discrepancies(ctx context.Context, log *Log, unsure map[string]bo
 	var found []Discrepancy
 	claims := log.claims(unsure)
 	query := b.dialect.rebind(`SELECT b.id, b.room, b.round, b.player, b.room_uuid, b.stake, COALESCE(e.kind, ''), COALESCE(e.amount, 0)
-		FROM bets b LEFT JOIN ends e ON e.bet = b.id LEFT JOIN bookings m ON m.id = CAST(? AS TEXT) || b.id WHERE m.id IS NULL ORDER BY b.id`)
-	err := eachRow(ctx, b.read, query, []any{mendPrefix}, func(r *sql.Rows) error {
+		FROM bets b LEFT JOIN ends e ON e.bet = b.id LEFT JOIN bookings m ON m.id = CAST(? AS TEXT) || b.id
+		LEFT JOIN transfers t ON t.id = CAST(? AS TEXT) || b.id WHERE m.id IS NULL AND t.id IS NULL ORDER BY b.id`)
+	err := eachRow(ctx, b.read, query, []any{wire.MendPrefix, wire.MendPrefix}, func(r *sql.Rows) error {
 		var k booked
 		if err := r.Scan(&k.ID, &k.Room, &k.Round, &k.Player, &k.uuid, &k.stake, &k.end, &k.Paid); err != nil {
 			return err
@@ -158,7 +161,7 @@ func (b *Book) discrepancies(ctx context.Context, log *Log, unsure map[string]bo
 	}
 	query = b.dialect.rebind(`SELECT t.id, t.room, t.player, t.amount FROM transfers t LEFT JOIN bookings m ON m.id = CAST(? AS TEXT) || t.id
 		WHERE t.kind IN ('credit', 'refill') AND t.operator <> ? AND m.id IS NULL ORDER BY t.id`)
-	err = eachRow(ctx, b.read, query, []any{mendPrefix, mendOperator}, func(r *sql.Rows) error {
+	err = eachRow(ctx, b.read, query, []any{wire.MendPrefix, mendOperator}, func(r *sql.Rows) error {
 		d := Discrepancy{Mend: MendKeep}
 		err := r.Scan(&d.ID, &d.Room, &d.Player, &d.Paid)
 		if err == nil && !asked[d.ID] {
@@ -169,12 +172,40 @@ func (b *Book) discrepancies(ctx context.Context, log *Log, unsure map[string]bo
 	if err != nil {
 		return nil, fmt.Errorf("read credits: %w", err)
 	}
-	return found, nil
+	rounds, err := b.archivedOtherwise(ctx, log)
+	return append(found, rounds...), err
 }
 
-// mending is the booking that mends a discrepancy.
-func (d *Discrepancy) mending(now time.Time) (wire.Booking, error) {
-	k := wire.Booking{ID: mendPrefix + d.ID, Room: d.Room, At: now.UnixMilli(), Player: d.Player, Reason: "the log lost its tail"}
+// archivedOtherwise are the rounds that the book has archived for a tail that was lost, so
+// that it refuses to archive what was played in their place.
+func (b *Book) archivedOtherwise(ctx context.Context, log *Log) (found []Discrepancy, err error) {
+	var mends []string
+	for i := range log.Recorded {
+		k, r := &log.Recorded[i].Booking, &log.Recorded[i].Result
+		if k.Round == nil || r.Code != wire.CodeConflict {
+			continue
+		}
+		found = append(found, Discrepancy{ID: k.ID, Room: k.Room, Round: k.Round.Round, Mend: MendKeep})
+		mends = append(mends, wire.MendPrefix+k.ID)
+	}
+	known, err := b.outcomesOf(ctx, mends)
+	return slices.DeleteFunc(found, func(d Discrepancy) bool {
+		_, mended := known[wire.MendPrefix+d.ID]
+		return mended
+	}), err
+}
+
+// noteArgs are the arguments of an action that takes note of what is kept.
+type noteArgs struct {
+	Player  string `json:"player"`
+	Booking string `json:"booking"`
+	Paid    int64  `json:"paid"` // minor units, as Owed
+	Owed    int64  `json:"owed"`
+}
+
+// mending is the booking that mends a discrepancy, whose result is for a partition.
+func (d *Discrepancy) mending(now time.Time, partition int) (wire.Booking, error) {
+	k := wire.Booking{ID: wire.MendPrefix + d.ID, Partition: partition, Room: d.Room, At: now.UnixMilli(), Player: d.Player, Reason: "the log lost its tail"}
 	switch d.Mend {
 	case MendCancel:
 		k.Kind, k.Stake, k.Amount = wire.BookCancel, d.ID, d.Owed
@@ -182,7 +213,7 @@ func (d *Discrepancy) mending(now time.Time) (wire.Booking, error) {
 		k.Kind, k.Amount, k.Operator = wire.BookCredit, d.Owed-d.Paid, mendOperator
 		k.Reason = fmt.Sprintf("%s: %d is owed, %d was paid", d.ID, d.Owed, d.Paid)
 	default:
-		args, err := json.Marshal(map[string]any{"player": d.Player, "booking": d.ID, "paid": d.Paid, "owed": d.Owed})
+		args, err := json.Marshal(noteArgs{d.Player, d.ID, d.Paid, d.Owed})
 		if err != nil {
 			return k, err
 		}
@@ -191,14 +222,15 @@ func (d *Discrepancy) mending(now time.Time) (wire.Booking, error) {
 	return k, nil
 }
 
-// mend books what mends the discrepancies, and stops at the first that is refused.
-func (b *Book) mend(ctx context.Context, r *Reconciliation) error {
+// mend books what mends the discrepancies, and stops at the first that is refused. Where
+// there is a wallet, what moves money is owed to it: workers ask it, and tell the log.
+func (b *Book) mend(ctx context.Context, r *Reconciliation, partitions int) error {
 	for i := range r.Discrepancies {
 		d := &r.Discrepancies[i]
 		if d.Mend == MendWait {
 			continue
 		}
-		k, err := d.mending(time.Now())
+		k, err := d.mending(time.Now(), partitionOf(d.Room, partitions))
 		if err != nil {
 			return err
 		}
@@ -206,7 +238,7 @@ func (b *Book) mend(ctx context.Context, r *Reconciliation) error {
 		if err != nil {
 			return err
 		}
-		if !got[0].Booked {
+		if held := b.custody && got[0].Code == ""; !got[0].Booked && !held {
 			r.Differs = append(r.Differs, fmt.Sprintf("%s, which was to mend %s, is %s", k.ID, d.ID, describe(got[0])))
 			return nil
 		}

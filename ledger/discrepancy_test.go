@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"tickcast/wire"
@@ -41,6 +42,28 @@ func (e *evening) reconcile(repair bool) Reconciliation {
 		e.t.Fatalf("missing %v, differs %q, %v", r.Missing, r.Differs, err)
 	}
 	return r
+}
+
+// wantTold wants all mends to be for the log until it has them, with what players keep.
+func (e *evening) wantTold(r Reconciliation, mends int) {
+	e.t.Helper()
+	if len(r.Untold) != mends {
+		e.t.Errorf("%d mends are untold, want %d", len(r.Untold), mends)
+	}
+	e.log.Mends = map[string]bool{}
+	for _, u := range r.Untold {
+		e.log.Mends[u.Result.ID] = true
+		want := int64(0)
+		if u.Result.ID == wire.MendPrefix+"credit/lost" {
+			want = 700
+		}
+		if strings.Contains(u.Result.ID, "credit/") && u.Result.Kept != want || !u.Result.Booked {
+			e.t.Errorf("told: %+v", u.Result)
+		}
+	}
+	if r = e.reconcile(false); len(r.Untold) > 0 {
+		e.t.Errorf("untold once more: %+v", r.Untold)
+	}
 }
 
 // later is the same booking, asked for by a record behind the loss.
@@ -86,7 +109,7 @@ func lostEnds() []lossCase {
 			p := payoutOf("payout/"+s.Player, s, 1500)
 			e.lost(p)
 			e.asked(later(p))
-		}, "", 0, 0, 500},
+		}, MendKeep, 1500, 1500, 500},
 		{"a cancel of a bet that then wins", func(e *evening, s wire.Booking) {
 			e.asked(s)
 			e.lost(cancelOf("cancel/"+s.Player, s))
@@ -96,7 +119,7 @@ func lostEnds() []lossCase {
 			e.asked(s)
 			e.lost(cancelOf("cancel/"+s.Player, s))
 			e.asked(later(cancelOf("cancel/"+s.Player, s)))
-		}, "", 0, 0, 0},
+		}, MendKeep, 1000, 1000, 0},
 	}
 }
 
@@ -146,6 +169,13 @@ func lostRounds() []lossCase {
 			e.lost(k)
 			e.asked(cancelOf("cancel/"+s.Player, s))
 		}, MendCredit, 0, 1000, 0},
+		{"one that was lost with its round", func(e *evening, s wire.Booking) {
+			s.Bet = &wire.BetRecord{RoomUUID: "replayed", Game: "crash", Round: 3}
+			e.lost(s)
+			k := roundOf("round/replayed/3", 3)
+			k.Round.RoomUUID = "replayed"
+			e.asked(k, cancelOf("lost/"+s.ID, s))
+		}, MendCredit, 0, 1000, 0},
 	}
 }
 
@@ -173,6 +203,10 @@ func TestALostTailIsReconciled(t *testing.T) {
 		want[credit.ID] = Discrepancy{ID: credit.ID, Room: credit.Room, Player: "ann", Paid: 700, Mend: MendKeep}
 		credit.ID = "credit/asked"
 		e.asked(credit)
+		again := roundOf("round/again", 5)
+		e.lost(again)
+		e.asked(later(again))
+		want[again.ID] = Discrepancy{ID: again.ID, Room: again.Room, Mend: MendKeep}
 
 		report := e.reconcile(false)
 		if report.Mended != 0 || len(report.Discrepancies) != len(want) {
@@ -193,6 +227,7 @@ func TestALostTailIsReconciled(t *testing.T) {
 				t.Errorf("once more: %+v", report.Discrepancies)
 			}
 		}
+		e.wantTold(report, len(want)-waiting)
 		wantSound(t, e.book)
 		for i, c := range cases {
 			got, err := e.book.Balance(context.Background(), fmt.Sprintf("player-%d", i))
@@ -201,8 +236,8 @@ func TestALostTailIsReconciled(t *testing.T) {
 			}
 		}
 		notes, err := e.book.Audit(context.Background(), "", Page{Limit: 100})
-		if err != nil || len(notes.Entries) != kept+1 {
-			t.Errorf("%d notes of what was kept, want %d: %v", len(notes.Entries), kept+1, err)
+		if err != nil || len(notes.Entries) != kept+2 {
+			t.Errorf("%d notes of what was kept, want %d: %v", len(notes.Entries), kept+2, err)
 		}
 	})
 }

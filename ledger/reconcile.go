@@ -27,11 +27,15 @@ type Reconciliation struct {
 	Repaired int        // of them
 	Differs  []string   // what book and log say differently, which no repair mends
 
-	Discrepancies []Discrepancy // money that moved otherwise than the log asks for, by ID
-	Mended        int           // of them
+	// Discrepancies are what is booked otherwise than the log asks for: bets by ID, credits
+	// by ID, rounds.
+	Discrepancies []Discrepancy
+	Mended        int      // of them
+	Untold        []Untold // mends that the log does not know, also those of before
 }
 
-// ErrCustody is returned by Reconcile for a repair of a book whose money is in a wallet.
+// ErrCustody is returned by Reconcile when a book whose money is in a wallet lacks what it
+// is to repair.
 var ErrCustody = errors.New("the money is in a wallet: what is missing is booked by asking the wallet again")
 
 // Reconcile compares the book with what the log has recorded (outcome, balance and
@@ -39,7 +43,7 @@ var ErrCustody = errors.New("the money is in a wallet: what is missing is booked
 // repair it books what is missing again, under the same IDs and in the order of each
 // player's versions, and stops at the first booking that does not come out as the log
 // says; then it mends discrepancies, each by one booking. A second call goes on from
-// there. Nobody else may write the book meanwhile.
+// there. Nobody else may write the book meanwhile. What it leaves untold is for Tell.
 func (b *Book) Reconcile(ctx context.Context, log Log, repair bool) (Reconciliation, error) {
 	r, err := b.reconcile(ctx, &log, repair)
 	if err != nil {
@@ -50,7 +54,11 @@ func (b *Book) Reconcile(ctx context.Context, log Log, repair bool) (Reconciliat
 
 func (b *Book) reconcile(ctx context.Context, log *Log, repair bool) (Reconciliation, error) {
 	r := Reconciliation{Recorded: len(log.Recorded)}
-	known, err := b.outcomesOf(ctx, log.Recorded)
+	ids := make([]string, len(log.Recorded))
+	for i, rec := range log.Recorded {
+		ids[i] = rec.Booking.ID
+	}
+	known, err := b.outcomesOf(ctx, ids)
 	if err != nil {
 		return r, err
 	}
@@ -68,16 +76,28 @@ func (b *Book) reconcile(ctx context.Context, log *Log, repair bool) (Reconcilia
 		}
 	}
 	inBookingOrder(r.Missing)
-	if r.Discrepancies, err = b.discrepancies(ctx, log, unsure); err != nil || !repair || len(r.Missing)+r.Mendable() == 0 {
+	if r.Discrepancies, err = b.discrepancies(ctx, log, unsure); err != nil {
 		return r, err
 	}
-	if b.custody {
-		return r, ErrCustody
+	if repair {
+		err = b.repair(ctx, &r, log.Partitions)
 	}
-	if whole, err := b.bookAgain(ctx, &r); err != nil || !whole {
+	if err != nil {
 		return r, err
 	}
-	return r, b.mend(ctx, &r)
+	r.Untold, err = b.untold(ctx, log)
+	return r, err
+}
+
+// repair books what is missing and then mends, unless that stopped.
+func (b *Book) repair(ctx context.Context, r *Reconciliation, partitions int) error {
+	if b.custody && len(r.Missing) > 0 {
+		return ErrCustody
+	}
+	if whole, err := b.bookAgain(ctx, r); err != nil || !whole {
+		return err
+	}
+	return b.mend(ctx, r, partitions)
 }
 
 // bookAgain books what is missing; whole is false when it stopped.
@@ -96,18 +116,14 @@ func (b *Book) bookAgain(ctx context.Context, r *Reconciliation) (whole bool, er
 	return true, nil
 }
 
-// outcomesOf reads what the book has of the bookings.
-func (b *Book) outcomesOf(ctx context.Context, recorded []Recorded) (map[string]wire.BookingResult, error) {
+// outcomesOf reads what the book has of bookings, by their IDs.
+func (b *Book) outcomesOf(ctx context.Context, ids []string) (map[string]wire.BookingResult, error) {
 	begun, err := b.read.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = begun.Rollback() }() // nothing was written
 	x := newBatch(tx{Tx: begun, dialect: b.dialect}, b, nil)
-	ids := make([]string, len(recorded))
-	for i, rec := range recorded {
-		ids[i] = rec.Booking.ID
-	}
 	if err := x.loadOutcomes(ctx, ids); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}

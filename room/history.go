@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,41 +22,52 @@ type Booked struct {
 	Time    int64 // stored timestamp of the result, Unix ns
 }
 
-// Unsettled is what is under way at the end of a log.
-type Unsettled struct {
+// Said is what a log tells besides, at its end.
+type Said struct {
 	Bookings []wire.Booking // without a result, in the order of asking
 	// Rounds are the first rounds that are not over, of rooms that take stakes, by the
 	// rooms' UUIDs.
 	Rounds map[string]uint64
+	Mends  []string // bookings that mended the ledger, by ID (wire.MendPrefix)
 }
 
 // History folds the log of a partition from its first record to its last and hands
 // every booking whose result is in the log to visit, in the order of the results. What was
 // trimmed is read from the given stores of the archive. Of the configuration the games,
 // with their secrets, are needed; Created is the stream's.
-func History(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) (Unsettled, error) {
-	p, err := history(ctx, nc, stores, cfg, visit)
+func History(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) (Said, error) {
+	var mends []string
+	p, err := history(ctx, nc, stores, cfg, func(b Booked, asked bool) {
+		switch {
+		case asked:
+			visit(b)
+		case strings.HasPrefix(b.Result.ID, wire.MendPrefix):
+			mends = append(mends, b.Result.ID)
+		}
+	})
 	if err != nil {
-		return Unsettled{}, fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
+		return Said{}, fmt.Errorf("read history of partition %d: %w", cfg.ID, err)
 	}
-	return p.unsettled(), nil
+	return Said{p.pending.list(), p.unsettled(), mends}, nil
 }
 
-func (p *Partition) unsettled() Unsettled {
-	u := Unsettled{Bookings: p.pending.list(), Rounds: map[string]uint64{}}
+// unsettled are the first rounds that are not over.
+func (p *Partition) unsettled() map[string]uint64 {
+	rounds := map[string]uint64{}
 	for _, r := range p.rooms {
 		if k, ok := r.game.(game.Staking); ok {
 			s := k.Stakes()
-			u.Rounds[r.uuid] = s.Round
+			rounds[r.uuid] = s.Round
 			if s.Over {
-				u.Rounds[r.uuid]++
+				rounds[r.uuid]++
 			}
 		}
 	}
-	return u
+	return rounds
 }
 
-func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(Booked)) (*Partition, error) {
+// history hands the results to visit, and whether their bookings are outstanding.
+func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg PartitionConfig, visit func(b Booked, asked bool)) (*Partition, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
@@ -77,8 +89,8 @@ func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg Par
 	p := NewPartition(cfg)
 	var out Output
 	fold := func(rec Record) error {
-		if booked, ok := p.answered(rec); ok {
-			visit(booked)
+		if booked, asked, ok := p.answered(rec); ok {
+			visit(booked, asked)
 		}
 		return p.Apply(rec, &out)
 	}
@@ -100,15 +112,16 @@ func history(ctx context.Context, nc *nats.Conn, stores []archive.Store, cfg Par
 	return p, nil
 }
 
-// answered is the outstanding booking that a record answers.
-func (p *Partition) answered(rec Record) (Booked, bool) {
-	var res wire.BookingResult
-	if rec.Forged || rec.Kind != wire.KindResult || json.Unmarshal(rec.Data, &res) != nil {
-		return Booked{}, false
+// answered is what a record answers; asked tells that it is an outstanding booking, of
+// others the result alone is known. ok is false for what is no answer.
+func (p *Partition) answered(rec Record) (b Booked, asked, ok bool) {
+	b.Time = rec.Time
+	if rec.Forged || rec.Kind != wire.KindResult || json.Unmarshal(rec.Data, &b.Result) != nil {
+		return Booked{}, false, false
 	}
-	n, ok := p.pending.byID[res.ID]
-	if !ok {
-		return Booked{}, false
+	n, asked := p.pending.byID[b.Result.ID]
+	if asked {
+		b.Booking = p.pending.byNum[n]
 	}
-	return Booked{Booking: p.pending.byNum[n], Result: res, Time: rec.Time}, true
+	return b, asked, true
 }

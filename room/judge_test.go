@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -275,6 +276,45 @@ func TestTheAuditorSeesAFalseRecord(t *testing.T) {
 				t.Log(err)
 			}
 		})
+	}
+}
+
+// TestAMendExplainsARefusal has the ledger refuse a payout, whose player's account is not
+// followed from there on. It is a difference until the log tells of the mend of that bet.
+func TestAMendExplainsARefusal(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", fastCrash)
+	for i := range 3 {
+		r.until("bets are taken", func() bool { return r.phase("lobby") == "betting" })
+		r.command("ann", "lobby", fmt.Sprintf("a%d", i), "bet", r.p.rooms["lobby"].game.Round(), betArgs{Amount: 1000, Auto: 101})
+		r.until("it crashed", func() bool { return r.phase("lobby") == "crashed" })
+	}
+	settleLobby(r)
+	log, bet := slices.Clone(r.log), ""
+	for i, rec := range log {
+		var res wire.BookingResult
+		if rec.Kind != wire.KindResult || json.Unmarshal(rec.Data, &res) != nil || !strings.HasPrefix(res.ID, "payout/") {
+			continue
+		}
+		bet = strings.TrimPrefix(res.ID, "payout/")
+		log[i].Data = game.Encode(wire.BookingResult{ID: res.ID, Code: wire.CodeNoBet, Player: "ann", Balance: res.Balance, Version: res.Version})
+		break
+	}
+	last := log[len(log)-1]
+	for _, c := range []struct {
+		mend       string
+		booked, ok bool
+	}{
+		{"stake/" + bet, true, true}, {"stake/" + bet, false, false}, {"payout/" + bet, true, false}, {"stake/another", true, false},
+	} {
+		told := wire.BookingResult{ID: wire.MendPrefix + c.mend, Booked: c.booked, Player: "ann", Kept: 1010}
+		j, err := judgeLog(append(slices.Clone(log), Record{Seq: last.Seq + 1, Time: last.Time, Kind: wire.KindResult, Data: game.Encode(told)}))
+		if (err == nil) != c.ok || c.ok && (j.Mends()[told.ID].Kept != 1010 || j.Notes().Mended.First != last.Seq+1) {
+			t.Errorf("%s, booked %t: %v, mends %v", c.mend, c.booked, err, j.Mends())
+		}
+		if j.accounts.Follows("ann") {
+			t.Error("the account is followed")
+		}
 	}
 }
 

@@ -41,6 +41,10 @@ type Booking struct {
 	Outcome   *Error       `json:"outcome,omitempty"` // audit: the refusal, nil when done
 }
 
+// MendPrefix and the ID of a booking are the ID of the booking that mends what the log of a
+// lost tail made of it. No record asks for that one, but its result is in the log.
+const MendPrefix = "reconcile/"
+
 // MaxScores bounds the scores of one booking, which must fit a NATS message.
 const MaxScores = 1000
 
@@ -79,6 +83,8 @@ type BookingResult struct {
 	Player  string `json:"player,omitempty"`
 	Balance int64  `json:"balance,omitempty"` // of Player after it, minor units
 	Version int64  `json:"version,omitempty"` // of that balance
+	// Kept is what Player keeps by a mend that moves nothing (MendPrefix), minor units.
+	Kept int64 `json:"kept,omitempty"`
 }
 
 // LedgerQuery asks a ledger worker. Which fields are used depends on Op.

@@ -203,7 +203,8 @@ func (l *Log) booked(b *Booking) error {
 		return l.stakeBooked(b)
 	case wire.BookPayout:
 		if !b.Result.Booked {
-			return l.refusedInVain(b)
+			l.refusedInVain(b)
+			return nil
 		}
 		return l.account(b, b.Amount, true)
 	case wire.BookCancel:
@@ -211,7 +212,8 @@ func (l *Log) booked(b *Booking) error {
 			return nil // an orphan's, which may have had an end
 		}
 		if !b.Result.Booked {
-			return l.refusedInVain(b)
+			l.refusedInVain(b)
+			return nil
 		}
 		if b.bet.StakeBooking.Result == nil {
 			return nil // whether it reversed the stake is known with the stake's result
@@ -221,15 +223,11 @@ func (l *Log) booked(b *Booking) error {
 		return l.account(b, b.Amount, b.Result.Booked)
 	case wire.BookRound, wire.BookScores:
 		if !b.Result.Booked {
-			return l.refusedInVain(b)
+			l.refusedInVain(b)
+			return nil
 		}
 	}
 	return nil
-}
-
-func (l *Log) refusedInVain(b *Booking) error {
-	where := l.where(b)
-	return where.as("the ledger's answer to "+b.ID, "booked", "refused with "+string(b.Result.Code))
 }
 
 func (l *Log) stakeBooked(b *Booking) error {
@@ -238,7 +236,7 @@ func (l *Log) stakeBooked(b *Booking) error {
 	case b.Result.Booked:
 	case l.cfg.Accounts != nil && b.Result.Code == wire.CodeInsufficientFunds && b.Result.Balance >= b.Amount:
 		return where.as("a stake that the balance covers", "booked", "refused with insufficient_funds at a balance of "+number(b.Result.Balance))
-	case b.Result.Code == wire.CodeBetVoided && b.bet.EndBooking == nil:
+	case b.Result.Code == wire.CodeBetVoided && b.bet.EndBooking == nil && !b.bet.round.Orphan(b.ID):
 		return where.as("a stake that was not cancelled", "booked or insufficient_funds", "refused with bet_voided")
 	}
 	if err := l.account(b, -b.Amount, b.Result.Booked); err != nil {

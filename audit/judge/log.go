@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"tickcast/wire"
 )
@@ -48,6 +49,8 @@ type Log struct {
 	actions map[string]bool     // newest operators' actions by ID
 	acted   []string            // the same in order
 	money   map[string]*Booking // credits and refills by ID
+	mends   map[string]*Mend    // by the ID of their bookings
+	refused []refusal           // that nothing has mended yet
 	players map[string]bool     // whom bookings name
 
 	queue   []Record // read and not judged; the first may have moved the clock already
@@ -66,6 +69,7 @@ type Notes struct {
 	Lost      Note   `json:"lost"`      // records that tell that the log had lost its tail
 	Deposed   Note   `json:"deposed"`   // records of an owner that was not the newest
 	Repeated  Note   `json:"repeated"`  // results of bookings that are not awaited
+	Mended    Note   `json:"mended"`    // results of bookings that mend the ledger
 	Unjudged  Note   `json:"unjudged"`  // rounds whose seed is not in the log
 }
 
@@ -89,7 +93,7 @@ func New(c Config) *Log {
 	}
 	l := &Log{
 		cfg: c, rooms: map[string]*room{}, pending: map[string]*Booking{}, waiting: map[string]int{},
-		actions: map[string]bool{}, money: map[string]*Booking{}, players: map[string]bool{}, scout: newScout(), versions: newVersions(),
+		actions: map[string]bool{}, money: map[string]*Booking{}, mends: map[string]*Mend{}, players: map[string]bool{}, scout: newScout(), versions: newVersions(),
 	}
 	l.cashier = newCashier(l)
 	return l
@@ -106,6 +110,7 @@ func (l *Log) Feed(rec Record) error {
 	}
 	l.lastSeq = rec.Seq
 	l.scout.look(l.cfg.Partition, &rec)
+	l.lookForMend(&rec)
 	l.queue = append(l.queue, rec)
 	if err := l.pump(); err != nil {
 		return err
@@ -116,10 +121,17 @@ func (l *Log) Feed(rec Record) error {
 	return nil
 }
 
-// Close judges what is left. Rounds whose seed did not come stay unjudged.
+// Close judges what is left, and finds what nothing has mended (Unmended). Rounds whose
+// seed did not come stay unjudged.
 func (l *Log) Close() error {
 	l.ended = true
-	return l.giveUp()
+	if err := l.giveUp(); err != nil {
+		return err
+	}
+	if d := l.Unmended(); d != nil {
+		return d
+	}
+	return nil
 }
 
 // giveUp goes on without the seed that the first record waits for.
@@ -285,7 +297,11 @@ func (l *Log) result(rec *Record) error {
 	}
 	b := l.pending[res.ID]
 	if b == nil {
-		l.notes.Repeated.add(rec.Seq)
+		if strings.HasPrefix(res.ID, wire.MendPrefix) {
+			l.notes.Mended.add(rec.Seq)
+		} else {
+			l.notes.Repeated.add(rec.Seq)
+		}
 		return nil
 	}
 	delete(l.pending, res.ID)

@@ -35,9 +35,7 @@ func (l *Log) orphans(data []byte) error {
 		if r := l.rooms[s.Room]; r != nil {
 			r.orphans[s.ID] = true
 		}
-		if l.cfg.Accounts != nil {
-			l.cfg.Accounts.Lose(s.Player)
-		}
+		l.stray(s.Player)
 		l.ask(&Booking{
 			ID: OrphanPrefix + s.ID, Kind: wire.BookCancel, Room: s.Room, Player: s.Player, Amount: s.Amount, Stake: s.ID,
 			Reason: "the log lost the bet",

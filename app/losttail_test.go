@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
 	"tickcast/room/crash"
+	"tickcast/wire"
 )
 
 // lostTail is a deployment that loses the tail of its log, with a room that takes bets for
@@ -139,9 +142,71 @@ func TestALostTailUnderLivingServers(t *testing.T) {
 	l.wantWhole()
 }
 
+// TestALostStakeThatIsBookedLate cuts the power when a stake waits for the ledger, which has
+// a worker again when the next round would have opened without it. No round opens before the
+// stake is back. A credit of the lost tail stays, and is noted.
+func TestALostStakeThatIsBookedLate(t *testing.T) {
+	t.Parallel()
+	l := startDeployment(t).beforeALoss()
+	guest, before := l.guest(l.gateways[0]), time.Now()
+	l.run(l.withSecrets("players", "credit", "ann", "5", "--reason", "a gift", "--api", l.gateways[0].internal)...)
+	testkit.Eventually(t, "the credit is booked", deadline, func() bool { return l.countRows(`SELECT COUNT(*) FROM transfers WHERE kind = 'credit'`) == 1 })
+	l.stopLedgers()
+	js, stream := l.logOf("slow")
+	queue, err := js.Stream(t.Context(), wire.StreamLedger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := 0
+	testkit.Eventually(t, "a stake waits for the ledger", deadline, func() bool {
+		try++
+		guest.send(map[string]any{"type": "cmd", "room": "slow", "op": "bet", "key": fmt.Sprint("late-", try), "round": 1, "args": map[string]any{"slot": 0, "amount": 1000}})
+		<-time.After(100 * time.Millisecond)
+		return count(t, queue, `"kind":"stake"`) == 1
+	})
+	l.nats[0].Kill()
+	testsvc.CutPower(t, filepath.Join(l.nats[0].Dir(), "store"), before, wire.StreamLedger)
+	l.mustStart(l.nats[0])
+	l.wantTold()
+	<-time.After(2 * crashedFor)
+	if n := count(t, stream, `"k":"open"`); n > 1 {
+		t.Errorf("%d rounds have opened, want the one that is void, before the ledger has booked what waits", n)
+	}
+	for _, s := range l.ledgers {
+		s.startReady()
+	}
+	l.wantNoticed()
+	l.bet("players play on", l.guest(l.gateways[0]))
+	l.stopLedgers()
+	if out, err := tryCommand(t, l.secrets, l.reconcile("--repair")...); err != nil || !strings.Contains(out, "ann in room "+wire.CashierRoom+", round 0: paid 500, owed 0: stays") || !strings.Contains(out, "told of 1 mends") {
+		t.Errorf("the credit: %v\n%s", err, out)
+	}
+	l.wantNoDifference()
+}
+
+// crashedFor is how long a room shows the end of a round before it opens the next.
+const crashedFor = 3 * time.Second
+
+// count counts the messages of a stream that have a text.
+func count(t *testing.T, stream jetstream.Stream, text string) (n int) {
+	t.Helper()
+	info, err := stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
+		m, err := stream.GetMsg(t.Context(), seq)
+		if err == nil && strings.Contains(string(m.Data), text) { // of a queue some are gone
+			n++
+		}
+	}
+	return n
+}
+
 // TestALostPayout cuts the power of a box behind a cash-out: only the ledger knows of the
 // payout. The round is void, the player keeps what he was told, and the game goes on; the
-// reconciliation tells of it, takes note, and has nothing more to say.
+// reconciliation tells of it, takes note, and has nothing more to say. The audit passes once
+// that is in the log, and no sooner.
 func TestALostPayout(t *testing.T) {
 	t.Parallel()
 	d := startBox(t)
@@ -189,12 +254,13 @@ func TestALostPayout(t *testing.T) {
 	if code := box.stop(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
-	if text, err := tryCommand(t, d.secrets, "audit", "--data", data); err == nil || !strings.Contains(text, "refused with no_bet") {
-		t.Errorf("the audit does not name the payout: %v\n%s", err, text)
-	}
+	unmended := d.exportLog("unmended")
+	wantDifference(t, "refused with no_bet", "--export", unmended)
+	wantDifference(t, "end of the bet: expected cancel, found payout", "--data", data)
 	reconcile("a payout that the log lost", fmt.Sprintf("paid %d, owed 1000: stays", out.Payout), false)
-	reconcile("taking note", "1 mended\nthe ledger is as the log says", true, "--repair")
-	reconcile("afterwards", "\n0 bets and credits of the ledger were settled otherwise", true)
+	reconcile("taking note", "1 mended\nthe log was told of 1 mends\nthe ledger is as the log says", true, "--repair")
+	reconcile("afterwards", "\n0 bets, credits and rounds of the ledger were settled otherwise", true)
+	d.wantMended(t, r.Round, unmended)
 	for query, want := range map[string]int64{
 		`SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM entries`:                                                       0,
 		`SELECT COUNT(*) FROM audit WHERE operator = 'reconcile'`:                                                            1,

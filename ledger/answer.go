@@ -175,7 +175,7 @@ func (w *Worker) lookUp(ctx context.Context, q wire.LedgerQuery) wire.LedgerRepl
 	case wire.QueryWallet:
 		data, err = w.book.WalletQueue(ctx, page)
 	case wire.QueryStakes:
-		data, err = w.book.Stakes(ctx, *q.Stakes)
+		data, err = w.stakes(ctx, *q.Stakes)
 	case wire.QueryLogin:
 		data, err = w.login(ctx, q.Token)
 	}
@@ -195,6 +195,17 @@ func (w *Worker) lookUp(ctx context.Context, q wire.LedgerQuery) wire.LedgerRepl
 		return refuse(wire.CodeUnavailable, "the stored data cannot be shown")
 	}
 	return wire.LedgerReply{Data: body}
+}
+
+// stakes asks the queue first: what it says to be worked on is then in the book.
+func (w *Worker) stakes(ctx context.Context, q wire.StakesQuery) (wire.StakesReply, error) {
+	done, newest, err := w.worked(ctx)
+	if err != nil {
+		return wire.StakesReply{}, err
+	}
+	r, err := w.book.Stakes(ctx, q)
+	r.Booked, r.Queued = done, newest
+	return r, err
 }
 
 func (w *Worker) health(ctx context.Context) (wire.LedgerHealth, error) {

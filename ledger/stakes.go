@@ -9,8 +9,8 @@ import (
 )
 
 // Stakes tells what the book knows beside what rooms know of their stakes: those without
-// an end from their current rounds on, those of theirs that have one, and their newest
-// archived rounds.
+// an end from their current rounds on, or for which it waits for a wallet, those of theirs
+// that have an end, and their newest archived rounds.
 func (b *Book) Stakes(ctx context.Context, q wire.StakesQuery) (reply wire.StakesReply, err error) {
 	begun, err := b.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -22,6 +22,11 @@ func (b *Book) Stakes(ctx context.Context, q wire.StakesQuery) (reply wire.Stake
 	for _, uuid := range sortedKeys(q.Rounds) {
 		if err := t.stakesOf(ctx, uuid, q.Rounds[uuid], &reply); err != nil {
 			return reply, fmt.Errorf("read stakes of room %s: %w", uuid, err)
+		}
+	}
+	if b.custody {
+		if err := t.stakesAtWallet(ctx, q.Rounds, &reply); err != nil {
+			return reply, fmt.Errorf("read stakes that a wallet is asked for: %w", err)
 		}
 	}
 	err = t.eachIn(ctx, `SELECT bet FROM ends WHERE bet IN (?)`, q.Open, func(r *sql.Rows) error {
@@ -54,5 +59,24 @@ func (t tx) stakesOf(ctx context.Context, uuid string, round uint64, reply *wire
 		err := r.Scan(&s.ID, &s.Player, &s.Room, &s.Round, &s.Amount)
 		reply.Open = append(reply.Open, s)
 		return err
+	})
+}
+
+// stakesAtWallet adds those that are booked when a wallet has answered.
+func (t tx) stakesAtWallet(ctx context.Context, rounds map[string]uint64, reply *wire.StakesReply) error {
+	query := `SELECT ` + callColumns + ` FROM calls WHERE state = ? AND op = ? ORDER BY id`
+	return t.each(ctx, query, []any{string(callOpen), string(opWithdraw)}, func(r *sql.Rows) error {
+		var c call
+		if err := c.scan(r); err != nil {
+			return err
+		}
+		b, err := c.decoded()
+		if err != nil || b.Bet == nil || len(reply.Open) >= wire.MaxOrphans {
+			return err
+		}
+		if round, asked := rounds[b.Bet.RoomUUID]; asked && b.Bet.Round >= round {
+			reply.Open = append(reply.Open, wire.OpenStake{ID: b.ID, Player: b.Player, Room: b.Room, Round: b.Bet.Round, Amount: b.Amount})
+		}
+		return nil
 	})
 }

@@ -189,6 +189,23 @@ func (w *Worker) announce() {
 	_ = w.conn.Publish(wire.NodeSubject(w.node.Role, w.node.ID), info)
 }
 
+// worked tells up to which message of the work queue all have been worked on, and which is
+// the newest.
+func (w *Worker) worked(ctx context.Context) (done, newest uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reportInterval)
+	defer cancel()
+	c, err := w.js.Consumer(ctx, wire.StreamLedger, bookingsConsumer)
+	if err != nil {
+		return 0, 0, fmt.Errorf("look up consumer of %s: %w", wire.StreamLedger, err)
+	}
+	info := c.CachedInfo()
+	newest = info.Delivered.Stream + info.NumPending // what nobody took stands without a gap
+	if done = info.AckFloor.Stream; info.NumPending == 0 && info.NumAckPending == 0 {
+		done = newest
+	}
+	return done, newest, nil
+}
+
 // queued is the number of messages of a stream that wait or are being worked on.
 func (w *Worker) queued(ctx context.Context, stream, consumer string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportInterval)

@@ -384,6 +384,7 @@ func (r *Replica) fulfil(rooms []string) {
 		}
 		return
 	}
+	holds := r.holds(r.cfg.Now())
 	for _, id := range rooms {
 		duties := r.part.duties(id)
 		if len(duties) == 0 {
@@ -392,7 +393,9 @@ func (r *Replica) fulfil(rooms []string) {
 		}
 		r.owing[id] = struct{}{}
 		for _, d := range duties {
-			r.appender.appendDuty(id, d, last)
+			if !holds || !d.Takes {
+				r.appender.appendDuty(id, d, last)
+			}
 		}
 	}
 	if d, owed := r.part.digests.owed(); owed {

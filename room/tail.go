@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tickcast/room/game"
@@ -43,6 +44,7 @@ type tail struct {
 	askedAt  time.Time
 	until    time.Time       // until then, or the answer, nothing is appended; zero for not
 	suspects map[string]bool // stakes that nobody knows, by the answer before
+	arrears  arrears
 }
 
 // witness is the last record of a state, and when that last knew of a lost tail: a fold that
@@ -208,15 +210,16 @@ func (r *Replica) askLedger(now time.Time) (asked bool) {
 	t := &r.tail
 	t.n++
 	t.askedAt = now
-	return len(q.Rounds) > 0 && r.voice.AskLedger(t.n, game.Encode(wire.LedgerQuery{Op: wire.QueryStakes, Stakes: &q})) == nil
+	t.arrears.asking = len(q.Rounds) > 0 && r.voice.AskLedger(t.n, game.Encode(wire.LedgerQuery{Op: wire.QueryStakes, Stakes: &q})) == nil
+	return t.arrears.asking
 }
 
 // askAgain asks the ledger when it has not answered, or the log has lost its tail lately.
 func (r *Replica) askAgain(now time.Time) {
 	t := &r.tail
 	since := now.Sub(t.askedAt)
-	lately := r.part.lost > 0 && now.UnixMilli()-r.part.lostAt < lostFor.Milliseconds()
-	if !t.answered && since >= askLedgerEvery || lately && since >= askLostEvery {
+	if !t.answered && since >= askLedgerEvery || r.lately(now) && since >= askLostEvery ||
+		r.holds(now) && !t.arrears.asking && since >= askHeldEvery {
 		r.askLedger(now)
 	}
 }
@@ -227,6 +230,7 @@ func (r *Replica) Witnessed(n uint64, reply *wire.StakesReply) {
 	if !r.speaking || n != t.n {
 		return
 	}
+	t.arrears.asking = false
 	if reply != nil {
 		t.answered = true
 		if why := r.contradiction(reply); why != "" {
@@ -236,6 +240,7 @@ func (r *Replica) Witnessed(n uint64, reply *wire.StakesReply) {
 			r.askLedger(r.cfg.Now())
 			return
 		}
+		r.release(reply)
 	}
 	r.goOn()
 }
@@ -313,9 +318,15 @@ func (r *Replica) goOn() {
 	r.fulfil(r.part.roomIDs())
 }
 
-// testify writes what was found out about the tail.
+// testify writes what was found out about the tail. A bet of the tail may have been sent
+// again, and be known, since its stake was found to be an orphan; behind the record lost,
+// which comes first, none is taken until rounds go on.
 func (r *Replica) testify(last uint64) {
 	t := &r.tail
+	if len(t.orphans) > 0 {
+		known := r.part.stakes()
+		t.orphans = slices.DeleteFunc(t.orphans, func(s wire.OpenStake) bool { return known[s.ID] })
+	}
 	switch {
 	case t.why != "":
 		r.appender.appendDuty("", game.Duty{Kind: wire.OwnerLost, Data: game.Encode(wire.Lost{Why: t.why})}, last)
@@ -329,6 +340,9 @@ func (r *Replica) testified(o *Output) {
 	if o.Lost {
 		r.metrics.lost.Inc()
 		r.tail.why = ""
+		if r.speaking {
+			r.log.Warn("rounds with stakes wait until the ledger has booked what waited when the log lost its tail")
+		}
 		if k := r.tail.known; k != nil && r.part.lostAt > k.lostAt {
 			r.tail.known = nil
 		}

@@ -15,7 +15,7 @@ type Orphans struct {
 // MaxOrphans bounds the stakes of one Orphans and of one StakesReply.
 const MaxOrphans = 1000
 
-// OpenStake is a stake that the ledger has booked and no end of.
+// OpenStake is a stake that the ledger has booked and no end of, or asks a wallet for.
 type OpenStake struct {
 	ID     string `json:"id"` // of its booking
 	Player string `json:"player"`
@@ -38,4 +38,8 @@ type StakesReply struct {
 	Open     []OpenStake       `json:"open,omitempty"`     // of the current rounds and later ones; at most MaxOrphans
 	Ended    []string          `json:"ended,omitempty"`    // of the query's open stakes
 	Archived map[string]uint64 `json:"archived,omitempty"` // the newest archived rounds, by the rooms' UUIDs
+	// Queued is the newest message of the work queue, and Booked the newest up to which all
+	// were worked on before the rest of the reply was read; 0 from older servers.
+	Queued uint64 `json:"queued,omitempty"`
+	Booked uint64 `json:"booked,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,14 +23,17 @@ const (
 // CutPower leaves in the store of a NATS server, which must not be running, what a power
 // cut leaves that took what was not on the disk at that time: of every stream and every
 // log of replicas the tail is gone, its first record torn in the middle, and what was
-// only an index. Positions of consumers stay, as they may.
-func CutPower(t testing.TB, store string, at time.Time) {
+// only an index. Positions of consumers stay, as they may; so do the streams that are named,
+// which were written before.
+func CutPower(t testing.TB, store string, at time.Time, written ...string) {
 	t.Helper()
 	cut := 0
-	err := filepath.WalkDir(store, func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(store, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
+		case e.IsDir() && slices.Contains(written, e.Name()):
+			return fs.SkipDir
 		case filepath.Base(path) == "index.db":
 			return os.Remove(path)
 		case !strings.HasSuffix(path, ".blk"):

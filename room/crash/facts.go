@@ -66,6 +66,7 @@ func (r *Room) Duties(rules int) []game.Duty {
 	}
 	if r.openOwed() {
 		owe(factOpen, openFact{r.Current.Number + 1, rules})
+		duties[len(duties)-1].Takes = true
 	}
 	return duties
 }

@@ -114,6 +114,8 @@ type Ref struct {
 type Duty struct {
 	Kind string // kind of the owner record, e.g. "reveal"
 	Data []byte // its JSON payload
+	// Takes tells that what follows from the fact takes stakes.
+	Takes bool
 }
 
 // Keyless is implemented by rooms that have operations which are idempotent by

@@ -26,8 +26,10 @@ type ledger struct {
 	ids  map[string]int64 // in the queue's window of duplicates
 
 	queue []*job
-	down  int64 // SQL answers nobody before
-	busy  int   // workers that have a batch
+	came  uint64 // how many jobs came
+	down  int64  // SQL answers nobody before
+	late  int64  // workers take no batch before, though SQL answers
+	busy  int    // workers that have a batch
 
 	house    int64
 	accounts map[string]*account
@@ -38,9 +40,6 @@ type ledger struct {
 	paid     map[string]int // and how often one that ends a stake
 	archived map[string]bool
 	newest   map[string]uint64 // archived round by room
-	// unheard tells that a question has had no answer for as long as an owner waits for one
-	// behind a lost tail: rounds may be over before an orphan is known.
-	unheard bool
 	// witnessed is what was told before, for what is broken.
 	witnessed []wire.OpenStake
 }
@@ -65,6 +64,7 @@ type bet struct {
 type job struct {
 	booking wire.Booking
 	id      string
+	n       uint64 // in the order in which they came
 	came    int64
 	again   int64 // it is out until then
 	done    bool
@@ -89,7 +89,8 @@ func (l *ledger) queued(id string, data []byte) {
 		l.w.fail("a booking is no JSON: %v", err)
 		return
 	}
-	l.queue = append(l.queue, &job{booking: b, id: id, came: l.w.now})
+	l.came++
+	l.queue = append(l.queue, &job{booking: b, id: id, n: l.came, came: l.w.now})
 	l.pull()
 }
 
@@ -98,7 +99,7 @@ const workers = 2
 
 // pull has a free worker take a batch, in any order.
 func (l *ledger) pull() {
-	if l.busy >= workers || l.w.now < l.down {
+	if l.busy >= workers || l.w.now < max(l.down, l.late) {
 		return
 	}
 	l.queue = slices.DeleteFunc(l.queue, func(j *job) bool { return j.done && l.w.now-j.doneAt > int64(time.Second) })
@@ -252,7 +253,7 @@ func (l *ledger) end(k *bet, end, by string) {
 // refuse is for a booking that would end a bet again. That of a record behind a lost tail
 // may come upon an end of a record that was in it.
 func (l *ledger) refuse(b *wire.Booking, k *bet) {
-	if k != nil && k.end == "lost" && (k.late || l.unheard) && strings.HasPrefix(b.ID, "lost/") {
+	if k != nil && k.end == "lost" && l.w.truth.unguarded[k.round] && strings.HasPrefix(b.ID, "lost/") {
 		return // the round was over before
 	}
 	if k == nil || !k.astray && !l.w.history.strayed(b.ID) {
@@ -300,7 +301,12 @@ func (l *ledger) check(b *wire.Booking) {
 
 // stakes is what the book knows beside what the rooms of an owner know.
 func (l *ledger) stakes(q *wire.StakesQuery) *wire.StakesReply {
-	r := &wire.StakesReply{Archived: map[string]uint64{}}
+	r := &wire.StakesReply{Archived: map[string]uint64{}, Queued: l.came, Booked: l.came}
+	for _, j := range l.queue {
+		if !j.done {
+			r.Booked = min(r.Booked, j.n-1)
+		}
+	}
 	for uuid := range q.Rounds {
 		r.Archived[uuid] = l.newest[uuid]
 	}

@@ -26,6 +26,7 @@ const (
 	losesCheckpoints = "both checkpoints are lost when the log is purged"
 
 	noOrphans    = "nobody is told of stakes that the log has lost"
+	noHold       = "rounds open before the ledger has booked what waits"
 	staleWitness = "the ledger tells what it knew when it was asked before"
 	paysAgain    = "the ledger ends a bet again that ended in a lost tail"
 	staysAstray  = "a gateway goes on with what the log has lost"

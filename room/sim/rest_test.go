@@ -123,7 +123,7 @@ func (w *world) checkStakes() {
 		switch k := w.history.bookings[id]; {
 		case b.end == "":
 			w.fail("%s of %s has no end", id, b.player)
-		case b.end == "lost" && !b.late && !b.astray && !w.ledger.unheard && (k.lost || !k.result.Booked):
+		case b.end == "lost" && !b.astray && !w.truth.unguarded[b.round] && (k.lost || !k.result.Booked):
 			w.fail("%s of %s is lost with its round, and the log does not have it: %+v", id, b.player, k.result)
 		}
 	}

@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +59,7 @@ func TestScenarios(t *testing.T) {
 		{"the log loses its tail after the crash", powerCut(afterTheCrash)},
 		{"the log loses its tail mid-settlement", powerCut(midSettlement)},
 		{"the log loses its tail twice", lostTwice},
+		{"the log loses its tail, and stakes of the tail are booked late", bookedLate},
 		{"servers of two versions, and the log is written by the older while one of it is there", twoVersions},
 		{"the log is trimmed, though owners die and the archive fails meanwhile", logIsTrimmed},
 	} {
@@ -69,9 +73,21 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-func playScene(seed uint64, sentence string, play func(*scene)) *world {
+// TestRoundsWaitForTheLedger breaks what TestScenarios shows of stakes that are booked late: a
+// few seeds must show it.
+func TestRoundsWaitForTheLedger(t *testing.T) {
+	for seed := range uint64(50) {
+		if w := playScene(seed+1, "without waiting", bookedLate, noHold); w.broken != nil {
+			t.Logf("seed %d: %v", seed+1, w.broken)
+			return
+		}
+	}
+	t.Error("50 seeds do not show it")
+}
+
+func playScene(seed uint64, sentence string, play func(*scene), broken ...string) *world {
 	w := newWorld(seed^sum([]byte(sentence)), config{
-		rooms: 1, servers: 3, gateways: 2, players: 4, idle: true, loss: []float64{0, 0.002, 0.01}[seed%3],
+		broken: strings.Join(broken, ""), rooms: 1, servers: 3, gateways: 2, players: 4, idle: true, loss: []float64{0, 0.002, 0.01}[seed%3],
 		trimming: trimming{on: true, checkpoints: 60, keep: 50, segment: 40},
 		settings: `{"betting_ms":500,"lock_ms":200,"crashed_ms":150,"tick_ms":100,"cap":140}`,
 	})
@@ -348,8 +364,33 @@ func lostTwice(sc *scene) {
 		if witnesses {
 			sc.until("an owner says that the log has lost its tail", time.Minute, func() bool { return sc.truth.told > told })
 		}
-		sc.run(sc.between(20*time.Millisecond, time.Second))
+		sc.run(sc.between(1100*time.Millisecond, 2*time.Second)) // the log keeps what was said
 	}
+}
+
+// bookedLate cuts the power when stakes wait for the ledger, and players leave, so that nobody
+// sends their bets again. When the ledger goes on, rounds that do not know them could have
+// been played. In half of the runs it answers questions meanwhile.
+func bookedLate(sc *scene) {
+	bets := sc.flight()
+	if sc.ledger.late = sc.now + int64(time.Hour); sc.chance(0.5) {
+		sc.ledger.downFor(time.Hour)
+	}
+	sc.until("stakes are queued", time.Minute, func() bool {
+		return slices.ContainsFunc(sc.ledger.queue, func(j *job) bool { return j.booking.Kind == wire.BookStake && !j.done })
+	})
+	sc.cutPower(sc.between(200*time.Millisecond, time.Second), sc.between(darkFrom, darkTo))
+	for _, c := range bets {
+		c.answers = []json.RawMessage{}
+	}
+	for _, g := range sc.gateways {
+		g.restart()
+	}
+	sc.run(sc.between(10*time.Second, 40*time.Second))
+	sc.ledger.late = sc.now
+	sc.ledger.downFor(0)
+	rounds := sc.truth.rounds
+	sc.until("rounds go on", 2*time.Minute, func() bool { return sc.truth.rounds >= rounds+2 })
 }
 
 func insideAVoid(sc *scene) {

@@ -433,8 +433,7 @@ func (v voice) Offer(n uint64, node string, offer []byte) error {
 func (v voice) AskLedger(n uint64, query []byte) error {
 	var q wire.LedgerQuery
 	decode(query, &q)
-	life, answered := v.life, false
-	v.w.after(2*time.Second, func() { v.w.ledger.unheard = v.w.ledger.unheard || !answered })
+	life := v.life
 	v.send(&v.w.ledger.link, func() {
 		if v.w.now < v.w.ledger.down {
 			return
@@ -443,6 +442,8 @@ func (v voice) AskLedger(n uint64, query []byte) error {
 		switch v.w.cfg.broken {
 		case noOrphans:
 			reply.Open = nil
+		case noHold:
+			reply.Queued, reply.Booked = 0, 0
 		case staleWitness:
 			if v.w.ledger.witnessed != nil {
 				reply.Open = v.w.ledger.witnessed
@@ -452,7 +453,6 @@ func (v voice) AskLedger(n uint64, query []byte) error {
 		v.w.after(v.w.delay(), func() {
 			if v.link.toCore() {
 				v.do(life, func() { v.replica.Witnessed(n, reply) })
-				answered = true
 			}
 		})
 	})

@@ -53,7 +53,11 @@ func (w *world) cutPower(moment time.Duration, dark time.Duration) (lost int) {
 	}
 	w.log.cut(to)
 	w.truth.lose()
-	w.ledger.loseTail(since)
+	if w.chance(0.5) { // the ledger's queue is a stream of its own, and may have been written before
+		w.ledger.loseTail(since)
+	} else {
+		w.ledger.loseTail(w.now)
+	}
 	w.buckets[w.rnd.IntN(2)].loseTail(since)
 	for _, s := range w.buckets {
 		s.sound = s.sound && s.seq <= to
@@ -164,6 +168,10 @@ func (t *truth) lose() {
 	t.w.history.lose(t.again)
 	t.again = nil
 	t.lostTails++
+	t.untold = true
+	for _, r := range t.list {
+		t.unguarded[roundKey(r.uuid, r.round)] = r.phase == "betting" || r.phase == "locked" || r.phase == "flying"
+	}
 }
 
 // foldedAgain are the bookings of the log behind the loss of its tail.
@@ -199,6 +207,7 @@ func (t *truth) testimony(rec room.Record) {
 		for _, r := range t.list {
 			r.open = false // the round is void, and that reveals it
 		}
+		t.untold = false
 		if t.told++; t.lostTails == 0 {
 			t.w.fail("an owner says that the log lost its tail, which it did not: %s", rec.Data)
 		}
@@ -260,7 +269,7 @@ func (w *world) strayedPlayers() map[string]bool {
 		}
 	}
 	for _, k := range w.ledger.bets {
-		if k.astray || k.late || w.ledger.unheard && k.end == "lost" {
+		if k.astray || k.late || w.truth.unguarded[k.round] && k.end == "lost" {
 			players[k.player] = true
 		}
 	}

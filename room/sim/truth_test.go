@@ -41,9 +41,13 @@ type truth struct {
 	expects map[answerID]bool // commands that players sent
 	keyless map[answerID]bool // those that may be answered again
 
-	strays    []lineage       // what was folded of lost tails
-	lostTails int             // how often the log lost its tail
-	told      int             // how often an owner said so
+	strays    []lineage // what was folded of lost tails
+	lostTails int       // how often the log lost its tail
+	told      int       // how often an owner said so
+	untold    bool      // the last one
+	// unguarded are rounds, by roundKey, that were under way while one was untold and were not
+	// voided: they may be over before a stake is booked that they do not know.
+	unguarded map[string]bool
 	public    map[string]bool // seeds that were revealed, by hex
 	again     *foldedAgain    // while it folds again
 }
@@ -86,7 +90,7 @@ func newTruth(w *world) *truth {
 	return &truth{
 		w: w, updates: map[string][]update{}, answers: map[answerID][]json.RawMessage{}, digests: map[uint64][sha256.Size]byte{},
 		sample: 200 + w.rnd.Uint64N(600), rooms: map[string]*roomTruth{}, epochs: map[uint64]string{}, expects: map[answerID]bool{}, keyless: map[answerID]bool{},
-		public: map[string]bool{},
+		public: map[string]bool{}, unguarded: map[string]bool{},
 	}
 }
 
@@ -200,6 +204,7 @@ func (t *truth) read(id string, body []byte) update {
 		case e.E == "void":
 			t.end(r, e)
 			t.voids++
+			delete(t.unguarded, roundKey(r.uuid, e.Round))
 			u.phase, u.round = "crashed", e.Round
 		case e.E != "phase":
 			continue
@@ -236,6 +241,9 @@ func (t *truth) begin(id string, r *roomTruth, e roomEvent) {
 	r.seed, r.open, r.ends = hex.AppendEncode(nil, seed[:]), true, game.Never
 	r.point = crash.Point(seed, e.Fairness.Salt, e.Settings.RTPBP, e.Settings.Cap)
 	r.crash[e.Round] = r.point
+	if t.again == nil {
+		t.unguarded[roundKey(r.uuid, e.Round)] = t.untold
+	}
 }
 
 func (t *truth) end(r *roomTruth, e roomEvent) {

@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -8,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
@@ -50,7 +53,7 @@ func testWallet(t *testing.T, w *simulator, d *deployment) {
 		return d.countRows(`SELECT COUNT(*) FROM bets b WHERE NOT EXISTS (SELECT 1 FROM ends e WHERE e.bet = b.id)`) == 0 &&
 			strings.Count(d.run("wallet", "queue", "--api", d.gateways[0].internal), "\n") == 1 // the heading
 	})
-	w.wantMoney(d)
+	w.wantAstrayFound(d, w.wantMoney(d, "", 0))
 	for _, g := range d.gateways {
 		testkit.Eventually(t, "a player of the wallet logs in", deadline, func() bool { // some requests are damaged
 			r, err := http.Post(g.public+"/api/login", "application/json", strings.NewReader(`{"token":"ann"}`))
@@ -78,6 +81,7 @@ func testWallet(t *testing.T, w *simulator, d *deployment) {
 type simulator struct {
 	server *server
 	key    string // file
+	client *wallet.Client
 }
 
 func startSimulator(t testing.TB) *simulator {
@@ -89,6 +93,11 @@ func startSimulator(t testing.TB) *simulator {
 	address := strings.TrimPrefix(w.server.public, "http://")
 	w.server.args = []string{"wallet", "simulator", "--wallet-key-file", w.key, "--listen", address, "--initial", strconv.Itoa(walletInitial), "--fault-rate", "0.1"}
 	w.server.start()
+	var err error
+	if w.client, err = wallet.NewClient(w.server.public, []byte(testSecret)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.client.Close)
 	return w
 }
 
@@ -98,14 +107,12 @@ const walletInitial = 100_000
 // asked reports whether the wallet was asked for an operation.
 func (w *simulator) asked(op string) bool { return strings.Contains(w.server.log.String(), "op="+op) }
 
-// wantMoney compares what players have at the wallet with the transfers in the book.
-func (w *simulator) wantMoney(d *deployment) {
+// sums are what a player has at the wallet, and what by the transfers in the book.
+type sums struct{ wallet, book int64 }
+
+// accounts are the sums of all players with transfers.
+func (w *simulator) accounts(d *deployment) map[string]sums {
 	d.t.Helper()
-	client, err := wallet.NewClient(w.server.public, []byte(testSecret))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer client.Close()
 	books := d.books()
 	defer func() { _ = books.Close() }()
 	rows, err := books.QueryContext(d.t.Context(), `SELECT t.player, CAST(SUM(e.amount) AS BIGINT) FROM transfers t
@@ -114,23 +121,77 @@ func (w *simulator) wantMoney(d *deployment) {
 		d.t.Fatal(err)
 	}
 	defer func() { _ = rows.Close() }()
-	players := 0
-	for ; rows.Next(); players++ {
+	all := map[string]sums{}
+	for rows.Next() {
 		var player string
-		var sum, has int64
-		if err := rows.Scan(&player, &sum); err != nil {
+		var change int64
+		if err := rows.Scan(&player, &change); err != nil {
 			d.t.Fatal(err)
 		}
-		testkit.Eventually(d.t, "the wallet tells a balance", deadline, func() bool {
-			has, err = client.Balance(d.t.Context(), player)
-			return err == nil // some requests are damaged
-		})
-		if has != walletInitial+sum {
-			d.t.Errorf("%s has %d at the wallet, and %d by the book", player, has, walletInitial+sum)
+		all[player] = sums{w.balance(d.t, player), walletInitial + change}
+	}
+	if rows.Err() != nil || len(all) == 0 {
+		d.t.Fatalf("%d players with transfers, %v", len(all), rows.Err())
+	}
+	return all
+}
+
+func (w *simulator) balance(t testing.TB, player string) (has int64) {
+	t.Helper()
+	w.ask(t, "the wallet tells a balance", func(ctx context.Context) (bool, error) {
+		var err error
+		has, err = w.client.Balance(ctx, player)
+		return true, err
+	})
+	return has
+}
+
+// ask asks the wallet until it answers, and wants that to be yes: some requests are damaged.
+func (w *simulator) ask(t testing.TB, why string, ask func(context.Context) (bool, error)) {
+	t.Helper()
+	testkit.Eventually(t, why, deadline, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+		defer cancel()
+		yes, err := ask(ctx)
+		return yes && err == nil
+	})
+}
+
+// wantMoney wants everybody to have at the wallet what the book says, but for what one player has
+// more there. It returns one who has some there.
+func (w *simulator) wantMoney(d *deployment, player string, more int64) (rich string) {
+	d.t.Helper()
+	for p, has := range w.accounts(d) {
+		if has.wallet >= 1000 {
+			rich = p
+		}
+		want := has.book
+		if p == player {
+			want += more
+		}
+		if has.wallet != want {
+			d.t.Errorf("%s has %d at the wallet, and %d by the book, want a difference of %d", p, has.wallet, has.book, want-has.book)
 		}
 	}
-	if rows.Err() != nil || players == 0 {
-		d.t.Errorf("%d players with transfers, %v", players, rows.Err())
+	return rich
+}
+
+// wantAstrayFound moves money at the wallet of which the book knows nothing, to and fro, and
+// wants the comparison to tell of exactly that.
+func (w *simulator) wantAstrayFound(d *deployment, rich string) {
+	d.t.Helper()
+	more := int64(0)
+	for i, move := range []struct {
+		do     func(context.Context, wallet.Transaction) (wallet.Answer, error)
+		amount int64
+		change int64
+	}{{w.client.Deposit, 100, 100}, {w.client.Withdraw, 300, -300}} {
+		more += move.change
+		w.ask(d.t, "money is moved at the wallet", func(ctx context.Context) (bool, error) {
+			a, err := move.do(ctx, wallet.Transaction{ID: fmt.Sprint("astray/", i), Player: rich, Amount: move.amount})
+			return a.Done, err
+		})
+		w.wantMoney(d, rich, more)
 	}
 }
 

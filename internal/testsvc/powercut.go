@@ -20,9 +20,12 @@ const (
 	removedFlag = 3 << 62 // the timestamp is another record's
 )
 
+// consumerLogs begins the names of the directories with logs of the replicas of consumers.
+const consumerLogs = "C-R"
+
 // CutPower leaves in the store of a NATS server, which must not be running, what a power
 // cut leaves that took what was not on the disk at that time: of every stream and every
-// log of replicas the tail is gone, its first record torn in the middle, and what was
+// log of its replicas the tail is gone, its first record torn in the middle, and what was
 // only an index. Positions of consumers stay, as they may; so do the streams that are named,
 // which were written before.
 func CutPower(t testing.TB, store string, at time.Time, written ...string) {
@@ -32,7 +35,7 @@ func CutPower(t testing.TB, store string, at time.Time, written ...string) {
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && slices.Contains(written, e.Name()):
+		case e.IsDir() && (strings.HasPrefix(e.Name(), consumerLogs) || slices.Contains(written, e.Name())):
 			return fs.SkipDir
 		case filepath.Base(path) == "index.db":
 			return os.Remove(path)

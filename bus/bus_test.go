@@ -190,6 +190,7 @@ func publishRules() []rule {
 		{"$JS.API.CONSUMER.CREATE.CHAT.x", []bus.Role{r}},
 		{"$JS.API.CONSUMER.CREATE.LEDGER.worker", []bus.Role{r, l}},
 		{"$JS.API.CONSUMER.MSG.NEXT.SESSIONS.archive", []bus.Role{r, l}},
+		{"$JS.API.CONSUMER.DELETE.LEDGER.worker", []bus.Role{r, l}},
 		{"$JS.API.DIRECT.GET.P0", []bus.Role{r, a}},
 		{"$JS.API.DIRECT.GET.LEDGER", []bus.Role{r}},
 		{"$JS.API.DIRECT.GET.SESSIONS", []bus.Role{r}},

@@ -219,7 +219,7 @@ func (w *Worker) health(ctx context.Context) (wire.LedgerHealth, error) {
 			return h, err
 		}
 	}
-	h.Queued, err = w.queued(ctx, wire.StreamLedger, bookingsConsumer)
+	h.Queued, err = w.queued(ctx)
 	return h, err
 }
 

@@ -18,7 +18,10 @@
 // any two steps; the first outcome of an ID is its outcome for ever. The sum of
 // all entries is zero, a player's stored balance is the sum of his entries and
 // never below zero, and its version grows by one with every change. Nothing leaves
-// the work queue before its result is stored in the partition's log.
+// the work queue before its result is stored in the partition's log. When the
+// queue lost its tail, and its consumer stands behind the end, a worker notices within
+// seconds and begins with the first message that is left; what the servers threw away
+// before that comes when its room asks again.
 //
 // With an operator's wallet (package wallet, custody.go) the players' money is there.
 // The same holds of transfers, of which each is asked of the wallet until it is known
@@ -31,7 +34,8 @@
 // the end of a round after the results of the round's other bookings; a payout
 // that comes after its bet was lost is refused. Redis lags behind, and may be
 // behind for longer when it was away, or when a worker died: the next one to start
-// copies the whole book.
+// copies the whole book. Of a stream of session events that lost its tail, and grew
+// again before a worker looked, events may not be archived.
 //
 // Limits: amounts are 1 to MaxAmount minor units. No credit lifts a balance above
 // MaxBalance, and no score goes beyond it: it is exact in a JavaScript number and

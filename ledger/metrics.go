@@ -15,7 +15,8 @@ type metrics struct {
 	batchTime  prometheus.Histogram
 	retries    prometheus.Counter
 	unanswered prometheus.Counter
-	lag        *prometheus.GaugeVec // stream
+	lag        *prometheus.GaugeVec   // stream
+	rewinds    *prometheus.CounterVec // stream
 	databaseUp prometheus.Gauge
 	queries    *prometheus.CounterVec // op, outcome
 	repairs    prometheus.Counter
@@ -52,6 +53,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			"Results that the log did not take in time; their bookings are delivered again.")),
 		lag: prometheus.NewGaugeVec(gauge("lag_messages",
 			"Messages that wait in a stream or are being worked on."), []string{"stream"}),
+		rewinds: prometheus.NewCounterVec(counter("rewinds_total",
+			"Times that a consumer which had passed messages over was begun again, by stream: the stream lost its tail."), []string{"stream"}),
 		databaseUp: prometheus.NewGauge(gauge("database_up", "Whether the last transaction succeeded.")),
 		queries:    prometheus.NewCounterVec(counter("queries_total", "Queries by operation and outcome."), []string{"op", "outcome"}),
 		repairs:    prometheus.NewCounter(counter("redis_repairs_total", "Times that the copy in Redis was made again from the book.")),
@@ -70,7 +73,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.bookings, m.malformed, m.batchSize, m.batchTime, m.retries, m.unanswered,
-		m.lag, m.databaseUp, m.queries, m.repairs, m.cacheUp, m.dropped,
+		m.lag, m.rewinds, m.databaseUp, m.queries, m.repairs, m.cacheUp, m.dropped,
 		m.calls, m.callTime, m.waiting, m.oldest,
 	} {
 		if err := r.Register(c); err != nil {

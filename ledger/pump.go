@@ -62,15 +62,21 @@ func (p *pump) run(ctx context.Context) error {
 	return nil
 }
 
-// session pumps until the consumer is gone or ctx ends.
-func (p *pump) session(ctx, work context.Context) error {
-	consumer, err := p.js.CreateOrUpdateConsumer(ctx, p.stream, jetstream.ConsumerConfig{
-		Durable:       p.durable,
+// consumerConfig is that of the durable consumers, which begin with the first message that
+// the stream has.
+func consumerConfig(durable string, ackWait time.Duration) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       durable,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       p.ackWait,
+		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: maxAckPending,
-	})
+	}
+}
+
+// session pumps until the consumer is gone or ctx ends.
+func (p *pump) session(ctx, work context.Context) error {
+	consumer, err := p.js.CreateOrUpdateConsumer(ctx, p.stream, consumerConfig(p.durable, p.ackWait))
 	if err != nil {
 		return err
 	}

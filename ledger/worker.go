@@ -30,7 +30,7 @@ const (
 	// It is long against a transaction; bookings of a batch that takes longer are
 	// delivered again, which does no harm.
 	defaultAckWait = 5 * time.Second
-	// reportInterval is how often the lag is measured and the node announced.
+	// reportInterval is how often the consumers are looked at and the node announced.
 	reportInterval = time.Second
 )
 
@@ -156,17 +156,14 @@ func (w *Worker) keepBooks(ctx context.Context) error {
 	return err
 }
 
-// report measures the lag and announces the node.
+// report looks where the consumers stand, and announces the node.
 func (w *Worker) report(ctx context.Context) error {
 	tick := time.NewTicker(reportInterval)
 	defer tick.Stop()
+	places := []*place{newPlace(w, wire.StreamLedger, bookingsConsumer), newPlace(w, wire.StreamSessions, sessionsConsumer)}
 	for {
-		for _, c := range []struct{ stream, consumer string }{
-			{wire.StreamLedger, bookingsConsumer}, {wire.StreamSessions, sessionsConsumer},
-		} {
-			if n, err := w.queued(ctx, c.stream, c.consumer); err == nil {
-				w.metrics.lag.WithLabelValues(c.stream).Set(float64(n))
-			}
+		for _, p := range places {
+			p.look(ctx, time.Now())
 		}
 		w.reportWallet(ctx)
 		w.announce()
@@ -204,16 +201,4 @@ func (w *Worker) worked(ctx context.Context) (done, newest uint64, err error) {
 		done = newest
 	}
 	return done, newest, nil
-}
-
-// queued is the number of messages of a stream that wait or are being worked on.
-func (w *Worker) queued(ctx context.Context, stream, consumer string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, reportInterval)
-	defer cancel()
-	c, err := w.js.Consumer(ctx, stream, consumer)
-	if err != nil {
-		return 0, fmt.Errorf("look up consumer of %s: %w", stream, err)
-	}
-	info := c.CachedInfo()
-	return info.NumPending + uint64(info.NumAckPending), nil
 }

@@ -483,7 +483,7 @@ func realQueue(t *testing.T) (*queue, *testsvc.Service) {
 	return q, server
 }
 
-func dial(t *testing.T, at string) *nats.Conn {
+func dial(t testing.TB, at string) *nats.Conn {
 	t.Helper()
 	nc, err := bus.Connect(context.Background(), at, "test")
 	if err != nil {

@@ -208,7 +208,13 @@ func (w *tickWatch) read(t testing.TB) {
 		}
 		at := time.Now()
 		var tick wire.Tick
-		if json.Unmarshal(b, &tick) != nil || tick.Type != wire.TypeTick {
+		if json.Unmarshal(b, &tick) != nil {
+			continue
+		}
+		if tick.Type == wire.TypePing {
+			_ = w.ws.Write(context.Background(), websocket.MessageText, []byte(`{"type":"pong"}`))
+		}
+		if tick.Type != wire.TypeTick {
 			continue
 		}
 		w.mu.Lock()

@@ -57,6 +57,7 @@ func (c *collector) progress(at time.Duration) progress {
 		p.Commands += s.Commands
 		p.Answers += s.Answers
 		p.Failures += s.Failures
+		p.Undialed += s.Undialed
 		p.Settling = p.Settling || s.Settling
 		p.messages += c.rates[i].messages
 		p.bytes += c.rates[i].bytes
@@ -99,8 +100,11 @@ func (p *progressLines) show(at time.Duration) {
 func (p *progressLines) line(now *progress) string {
 	c := &p.all.cfg
 	phase := ""
+	if now.Undialed > 0 {
+		phase = fmt.Sprintf("  %d dials failed", now.Undialed)
+	}
 	if now.Settling {
-		phase = "  settling"
+		phase += "  settling"
 	}
 	return fmt.Sprintf("%4.0fs  connected %d/%d  joined %d/%d  %.0f messages/s  %.1f MB/s  %.0f commands/s  %d waiting  %d failures%s",
 		now.at.Seconds(), now.Connected, c.Bots, now.Joined, c.Bots*c.RoomsPerBot,

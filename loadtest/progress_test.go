@@ -15,11 +15,11 @@ func TestProgressOfSeveralProcesses(t *testing.T) {
 	all.parts[0], all.parts[1] = WorkerReport{Name: "a:1", Bots: 20}, WorkerReport{Name: "b:2", Bots: 10}
 	for second := 1; second <= 2; second++ {
 		all.takeSample(0, &sample{At: time.Duration(second) * time.Second, Connected: 10, Messages: uint64(100 * second)})
-		all.takeSample(1, &sample{At: time.Duration(second) * time.Second, Connected: 10, Messages: uint64(10 * second), Failures: 3})
+		all.takeSample(1, &sample{At: time.Duration(second) * time.Second, Connected: 10, Messages: uint64(10 * second), Failures: 3, Undialed: 5})
 	}
 	var file bytes.Buffer
 	newProgress(all, &file).show(2 * time.Second)
-	if got := file.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "connected 20/30") || !strings.Contains(got, "110 messages/s") || !strings.Contains(got, "3 failures") {
+	if got := file.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "connected 20/30") || !strings.Contains(got, "110 messages/s") || !strings.Contains(got, "3 failures  5 dials failed\n") {
 		t.Errorf("in a file: %q", got)
 	}
 	var screen bytes.Buffer

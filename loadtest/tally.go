@@ -21,6 +21,7 @@ type sample struct {
 	Commands  uint64        `json:"commands"`
 	Answers   uint64        `json:"answers"`
 	Failures  uint64        `json:"failures"` // of checks
+	Undialed  uint64        `json:"undialed"` // dials that failed
 	Ladder    ladder        `json:"ladder"`
 	Settling  bool          `json:"settling,omitempty"` // the bots act no more
 
@@ -123,7 +124,7 @@ func (s *swarm) sample(everything bool) *sample {
 	var sum sightings
 	out := &sample{
 		At: s.now(), Connected: s.connected.Load(), Joined: s.joined.Load(),
-		Commands: s.commands.Load(), Answers: s.answers.Load(), Failures: s.check.total(),
+		Commands: s.commands.Load(), Answers: s.answers.Load(), Failures: s.check.total(), Undialed: s.check.get(countDialFailed),
 		Ladder: s.check.ladder(), Settling: s.settling.Load(),
 	}
 	for _, m := range s.meters {

@@ -191,14 +191,14 @@ func (w *Worker) announce() {
 func (w *Worker) worked(ctx context.Context) (done, newest uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reportInterval)
 	defer cancel()
-	c, err := w.js.Consumer(ctx, wire.StreamLedger, bookingsConsumer)
+	// What is worked on leaves the queue. A consumer may count as done what it passed over.
+	stream, err := w.js.Stream(ctx, wire.StreamLedger)
 	if err != nil {
-		return 0, 0, fmt.Errorf("look up consumer of %s: %w", wire.StreamLedger, err)
+		return 0, 0, fmt.Errorf("look up %s: %w", wire.StreamLedger, err)
 	}
-	info := c.CachedInfo()
-	newest = info.Delivered.Stream + info.NumPending // what nobody took stands without a gap
-	if done = info.AckFloor.Stream; info.NumPending == 0 && info.NumAckPending == 0 {
-		done = newest
+	state := stream.CachedInfo().State
+	if done = state.FirstSeq - 1; state.Msgs == 0 {
+		done = state.LastSeq
 	}
-	return done, newest, nil
+	return done, state.LastSeq, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,6 +194,50 @@ func TestATrimmedLogReadsAsBefore(t *testing.T) {
 			}
 			s.extend(s.writer(), 1050, 1000) // another one finds where it ends
 		})
+	}
+}
+
+// deaf is the real storage, but that the first object that is put is not answered for.
+type deaf struct {
+	jetstream.JetStream
+	heard atomic.Bool
+}
+
+type deafBucket struct {
+	jetstream.ObjectStore
+	d *deaf
+}
+
+func (d *deaf) ObjectStore(ctx context.Context, bucket string) (jetstream.ObjectStore, error) {
+	o, err := d.JetStream.ObjectStore(ctx, bucket)
+	return deafBucket{o, d}, err
+}
+
+func (b deafBucket) PutBytes(ctx context.Context, name string, data []byte) (*jetstream.ObjectInfo, error) {
+	if b.d.heard.Swap(true) {
+		return b.ObjectStore.PutBytes(ctx, name, data)
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestASegmentIsPutAgain: a node that died does not answer, and the next one is asked before
+// the log has grown by what comes in a minute.
+func TestASegmentIsPutAgain(t *testing.T) {
+	s := newStage(t)
+	d := &deaf{JetStream: s.js}
+	b := NewBucket(d)
+	b.attempt = time.Second / 10
+	if err := b.Put(t.Context(), Segment{From: 1, To: 1}, []byte("contents")); err != nil || !d.heard.Load() {
+		t.Fatal(err)
+	}
+	if have, err := s.store.Get(t.Context(), Segment{From: 1, To: 1}); err != nil || string(have) != "contents" {
+		t.Fatalf("%q, %v", have, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Put(ctx, Segment{From: 2, To: 2}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("put when nobody waits any more: %v", err)
 	}
 }
 

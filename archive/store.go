@@ -28,20 +28,24 @@ type Store interface {
 const (
 	// storeTimeout bounds the transfer of one segment, and listing them.
 	storeTimeout = time.Minute
-	// getTimeout is after how long a segment is asked for again: when another server puts
-	// it meanwhile the contents may vanish while they are read.
-	getTimeout = 10 * time.Second
+	// attemptTimeout is after how long a segment is asked for, or put, again: when another
+	// server puts it meanwhile the contents may vanish while they are read, and a node that
+	// dies does not answer.
+	attemptTimeout = 10 * time.Second
 	// replicaLag is for how long a segment may be missing that was listed, or put: any
 	// replica answers, and one may be behind.
 	replicaLag = 2 * time.Second
 )
 
 // Bucket is the Store in the log's own storage, which is the default.
-type Bucket struct{ js jetstream.JetStream }
+type Bucket struct {
+	js      jetstream.JetStream
+	attempt time.Duration
+}
 
 // NewBucket is the archive in the object store wire.BucketArchive, which bus.EnsureStreams
 // makes.
-func NewBucket(js jetstream.JetStream) Bucket { return Bucket{js} }
+func NewBucket(js jetstream.JetStream) Bucket { return Bucket{js, attemptTimeout} }
 
 func (b Bucket) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	o, err := b.js.ObjectStore(ctx, wire.BucketArchive)
@@ -83,14 +87,33 @@ func (b Bucket) Put(ctx context.Context, s Segment, contents []byte) error {
 	if err != nil {
 		return err
 	}
+	for sum := digest(contents); ; {
+		err := b.put(ctx, o, s.Name(), contents, sum)
+		if err == nil {
+			return nil
+		}
+		if !late(err) || ctx.Err() != nil {
+			return fmt.Errorf("store %v: %w", s, err)
+		}
+	}
+}
+
+// put is one attempt to put an object.
+func (b Bucket) put(ctx context.Context, o jetstream.ObjectStore, name string, contents []byte, sum string) error {
+	ctx, cancel := context.WithTimeout(ctx, b.attempt)
+	defer cancel()
 	// What is there already is left alone: somebody may be reading it.
-	if info, err := o.GetInfo(ctx, s.Name()); err == nil && info.Digest == digest(contents) {
+	if info, err := o.GetInfo(ctx, name); err == nil && info.Digest == sum {
 		return nil
 	}
-	if _, err := o.PutBytes(ctx, s.Name(), contents); err != nil {
-		return fmt.Errorf("store %v: %w", s, err)
-	}
-	return nil
+	_, err := o.PutBytes(ctx, name, contents)
+	return err
+}
+
+// late reports whether an attempt ended because it took too long. The library hands out
+// contents by a pipe, which has a deadline of its own.
+func late(err error) bool {
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // digest is how an object store writes what its contents hash to.
@@ -109,16 +132,14 @@ func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
 		return nil, err
 	}
 	for began := time.Now(); ; {
-		attempt, cancel := context.WithTimeout(ctx, getTimeout)
+		attempt, cancel := context.WithTimeout(ctx, b.attempt)
 		contents, err := o.GetBytes(attempt, s.Name())
 		cancel()
 		if err == nil {
 			return contents, nil
 		}
-		// The library hands out the contents by a pipe, which has a deadline of its own.
-		late := errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 		behind := errors.Is(err, jetstream.ErrObjectNotFound) && time.Since(began) < replicaLag
-		if !late && !behind || ctx.Err() != nil {
+		if !late(err) && !behind || ctx.Err() != nil {
 			return nil, fmt.Errorf("read %v from bucket %s: %w", s, wire.BucketArchive, err)
 		}
 		if behind {

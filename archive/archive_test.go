@@ -197,10 +197,11 @@ func TestATrimmedLogReadsAsBefore(t *testing.T) {
 	}
 }
 
-// deaf is the real storage, but that the first object that is put is not answered for.
+// deaf is the real storage, but that who opens a bucket first, and the first object that is
+// put, are not answered.
 type deaf struct {
 	jetstream.JetStream
-	heard atomic.Bool
+	opened, heard atomic.Bool
 }
 
 type deafBucket struct {
@@ -209,6 +210,10 @@ type deafBucket struct {
 }
 
 func (d *deaf) ObjectStore(ctx context.Context, bucket string) (jetstream.ObjectStore, error) {
+	if !d.opened.Swap(true) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	o, err := d.JetStream.ObjectStore(ctx, bucket)
 	return deafBucket{o, d}, err
 }

@@ -47,12 +47,28 @@ type Bucket struct {
 // makes.
 func NewBucket(js jetstream.JetStream) Bucket { return Bucket{js, attemptTimeout} }
 
-func (b Bucket) open(ctx context.Context) (jetstream.ObjectStore, error) {
-	o, err := b.js.ObjectStore(ctx, wire.BucketArchive)
+func (b Bucket) open(ctx context.Context) (o jetstream.ObjectStore, err error) {
+	err = again(ctx, readTimeout, func(ctx context.Context) (err error) {
+		o, err = b.js.ObjectStore(ctx, wire.BucketArchive)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketArchive, err)
 	}
 	return o, nil
+}
+
+// again has do try until it does not take longer than each, or ctx ends: while a stream has no
+// leader nobody answers, and what was asked then is not heard by the next one.
+func again(ctx context.Context, each time.Duration, do func(context.Context) error) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, each)
+		err := do(attempt)
+		cancel()
+		if err == nil || !late(err) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // List implements Store. A deployment whose room servers are older has no bucket, and so no
@@ -66,7 +82,11 @@ func (b Bucket) List(ctx context.Context) ([]Segment, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	infos, err := o.List(ctx)
+	var infos []*jetstream.ObjectInfo
+	err = again(ctx, b.attempt, func(ctx context.Context) (err error) {
+		infos, err = o.List(ctx)
+		return err
+	})
 	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
 		return nil, fmt.Errorf("list bucket %s: %w", wire.BucketArchive, err)
 	}
@@ -87,27 +107,19 @@ func (b Bucket) Put(ctx context.Context, s Segment, contents []byte) error {
 	if err != nil {
 		return err
 	}
-	for sum := digest(contents); ; {
-		err := b.put(ctx, o, s.Name(), contents, sum)
-		if err == nil {
+	sum := digest(contents)
+	err = again(ctx, b.attempt, func(ctx context.Context) error {
+		// What is there already is left alone: somebody may be reading it.
+		if info, err := o.GetInfo(ctx, s.Name()); err == nil && info.Digest == sum {
 			return nil
 		}
-		if !late(err) || ctx.Err() != nil {
-			return fmt.Errorf("store %v: %w", s, err)
-		}
+		_, err := o.PutBytes(ctx, s.Name(), contents)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store %v: %w", s, err)
 	}
-}
-
-// put is one attempt to put an object.
-func (b Bucket) put(ctx context.Context, o jetstream.ObjectStore, name string, contents []byte, sum string) error {
-	ctx, cancel := context.WithTimeout(ctx, b.attempt)
-	defer cancel()
-	// What is there already is left alone: somebody may be reading it.
-	if info, err := o.GetInfo(ctx, name); err == nil && info.Digest == sum {
-		return nil
-	}
-	_, err := o.PutBytes(ctx, name, contents)
-	return err
+	return nil
 }
 
 // late reports whether an attempt ended because it took too long. The library hands out

@@ -7,15 +7,22 @@ import (
 	"tickcast/wire"
 )
 
-// P3.12: when the log lost its tail, numbers are used again: everybody gets a snapshot.
-func TestLostTail(t *testing.T) {
-	w, r, g := lobby(t)
+// fiveUpdates is a client in the room who has seen five updates.
+func fiveUpdates(w *world, r *ownedRoom, g *gate) *client {
+	w.t.Helper()
 	c := g.player("ann")
 	c.join("lobby")
 	for range 5 {
 		w.owner.update(r, false)
 	}
 	c.wantUpdates("before", r, 1, 5)
+	return c
+}
+
+// P3.12: when the log lost its tail, numbers are used again: everybody gets a snapshot.
+func TestLostTail(t *testing.T) {
+	w, r, g := lobby(t)
+	c := fiveUpdates(w, r, g)
 	w.owner.takeOver()
 	w.owner.locked(func() { r.seq, r.updates = 3, r.updates[:3] })
 	w.owner.tick(r)
@@ -31,12 +38,7 @@ func TestNumbersUsedAgain(t *testing.T) {
 	for _, again := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(again), func(t *testing.T) {
 			w, r, g := lobby(t)
-			c := g.player("ann")
-			c.join("lobby")
-			for range 5 {
-				w.owner.update(r, false)
-			}
-			c.wantUpdates("before", r, 1, 5)
+			c := fiveUpdates(w, r, g)
 			w.owner.takeOver()
 			w.owner.locked(func() { r.seq, r.updates, r.padding = 3, r.updates[:3:3], 10 })
 			for range again {
@@ -57,12 +59,7 @@ func TestNumbersUsedAgain(t *testing.T) {
 // gateway has. What it says names the log.
 func TestLostTailThatNobodyTold(t *testing.T) {
 	w, r, g := lobby(t)
-	c := g.player("ann")
-	c.join("lobby")
-	for range 5 {
-		w.owner.update(r, false)
-	}
-	c.wantUpdates("before", r, 1, 5)
+	c := fiveUpdates(w, r, g)
 	w.owner.takeOver()
 	w.owner.locked(func() {
 		r.seq, r.updates, r.padding = 3, r.updates[:3:3], 10

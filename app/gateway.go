@@ -49,6 +49,7 @@ func (p *process) addGateway(ctx context.Context) error {
 		MessagesPerSecond: float64(c.MessageRate),
 		MessageBurst:      c.MessageBurst,
 		RefuseInBand:      !c.BehindBalancer,
+		Shared:            p.kind != ProcessGateway,
 		DrainWindow:       c.DrainWindow,
 		Fanout:            fanout.Config{SingleSends: c.SingleSends},
 		Address:           p.internal.Addr().String(),

@@ -63,6 +63,7 @@ Scenarios (--scenario) are flags that stand unless they are given:
 			if c.Fleet, err = fleet.fleet(); err != nil {
 				return err
 			}
+			collectGarbage(swarmGCPercent)
 			report, err := loadtest.Run(cmd.Context(), c, cmd.ErrOrStderr())
 			if err != nil {
 				return err

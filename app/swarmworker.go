@@ -69,6 +69,7 @@ to the address that the leading swarm was given with --workers-listen.`,
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			collectGarbage(swarmGCPercent)
 			if coordinator == "" {
 				// An interrupt at the terminal goes to all of the swarm's processes; what this one
 				// does then is for the leading one to say.

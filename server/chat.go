@@ -31,7 +31,7 @@ const (
 	chatLoadTimeout = 2 * time.Second
 )
 
-// chatLog is a room's last lines, oldest first. Owned by the feed's run.
+// chatLog is a room's last lines, oldest first. Owned by the feed's loop.
 type chatLog struct {
 	lines   []wire.ChatLine
 	last    uint64 // newest ID
@@ -42,15 +42,11 @@ type chatLog struct {
 }
 
 // loadChat reads the stored lines behind one.
-func (f *feed) loadChat(ctx context.Context, behind uint64) {
+func (f *feed) loadChat(behind uint64) {
 	f.chat.loading, f.chat.missing = true, false
-	f.asks.Go(func() {
-		lines, err := readChat(ctx, f.g.js, f.room, behind+1)
-		apply := func() { f.chatLoaded(behind, lines, err) }
-		select {
-		case f.answers <- apply:
-		case <-ctx.Done():
-		}
+	f.g.spawn(func() {
+		lines, err := readChat(f.g.life, f.g.js, f.room, behind+1)
+		f.post(func(time.Time) { f.chatLoaded(behind, lines, err) })
 	})
 }
 
@@ -67,14 +63,14 @@ func (f *feed) chatLoaded(behind uint64, lines []wire.ChatLine, err error) {
 }
 
 // reloadChat reads what was missed, at the pace of the feed's housekeeping.
-func (f *feed) reloadChat(ctx context.Context) {
+func (f *feed) reloadChat() {
 	if f.chat.missing && !f.chat.loading {
-		f.loadChat(ctx, f.chat.missed)
+		f.loadChat(f.chat.missed)
 	}
 }
 
 // chatMessage passes on a line that was stored.
-func (f *feed) chatMessage(_ context.Context, m *nats.Msg) {
+func (f *feed) chatMessage(m *nats.Msg) {
 	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {
 		return

@@ -71,6 +71,9 @@ type Config struct {
 	// send retry and close it with 4100, because a browser cannot see a 503 on an upgrade. Leave
 	// it off behind a balancer, which can.
 	RefuseInBand bool
+	// Shared tells that the process has rooms too, whose ticks would wait while it collects
+	// garbage: what many joins leave behind is then not given back to the system at once.
+	Shared bool
 	// DrainWindow is what clients are given to move elsewhere. Zero means 10 s.
 	DrainWindow time.Duration
 

@@ -9,7 +9,7 @@ import (
 )
 
 // roomCopy is what the gateway knows of a room: a snapshot and, in the topic's
-// ring, the updates behind it. Owned by the feed's run.
+// ring, the updates behind it. Owned by the feed's loop.
 type roomCopy struct {
 	log      string // empty: nothing is known yet
 	seq      uint64 // newest update in the topic

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,41 +22,38 @@ const (
 	refreshEvery = time.Second
 	// earlyUpdates bounds the updates that wait for those before them.
 	earlyUpdates = 512
-	// feedBuffer is between a subscription and the feed. Bursts wait in the subscription, whose
-	// bound (tens of thousands) is that of the NATS client; what is beyond it is lost, and a gap like any other.
-	feedBuffer = 64
 	// quiet is after how long a silence a room is asked whether something was missed: without a
 	// message behind it a lost one is not noticed.
 	quiet = 5 * time.Second
-	// housekeeping is how often a feed looks at what has no event.
-	housekeeping = time.Second
+	// serveTurn is how many joins are served in one turn: other rooms wait for a turn to end.
+	serveTurn = 64
 )
 
 // feed follows one room: it keeps the gateway's copy and gives it to members.
-// Everything without a comment is owned by run.
+// Everything without a comment is owned by the loop, which runs what is posted.
 type feed struct {
 	g         *Gateway      // Static.
+	loop      *loop         // Static.
 	room      string        // Static.
 	partition int           // Static.
 	topic     *fanout.Topic // Static.
-	done      chan struct{} // Static. Closed when run has ended.
-
-	requests chan *joining  // Static.
-	answers  chan func()    // Static: what asks have brought, to be run by run
-	pokes    chan poke      // Static. Capacity 2.
-	messages chan *nats.Msg // Static.
 
 	members map[*member]struct{} // guarded by feeds.mu
 	left    time.Time            // guarded by feeds.mu: when the last member left
+
+	subs    []*nats.Subscription
+	dropped int // messages that subs have dropped, as far as it is counted
 
 	copy  roomCopy
 	sync  syncing
 	joins joins
 	chat  chatLog
 
-	heard time.Time // when something of the room was heard last
-	ended bool
-	asks  sync.WaitGroup
+	heard  time.Time // when something of the room was heard last
+	wakeAt time.Time // when there is something to do without an event; zero: nothing
+	begun  bool
+	ready  bool // the server knows the subscriptions
+	ended  bool
 }
 
 // poke is a hint from outside.
@@ -70,95 +66,74 @@ const (
 
 func newFeed(g *Gateway, info wire.RoomInfo, topic *fanout.Topic) *feed {
 	return &feed{
-		g: g, room: info.ID, partition: info.Partition, topic: topic,
-		done: make(chan struct{}), requests: make(chan *joining, 64), answers: make(chan func(), 64),
-		pokes: make(chan poke, 2), messages: make(chan *nats.Msg, feedBuffer),
+		g: g, loop: g.feeds.loopOf(info.ID), room: info.ID, partition: info.Partition, topic: topic,
 		members: map[*member]struct{}{},
 	}
 }
 
+// post has the loop run something for the room. It waits while the loop has too much to do.
+func (f *feed) post(do func(now time.Time)) { f.loop.post(event{f, do}) }
+
 // join asks for a place in the room. The answer goes to the member's session.
 func (f *feed) join(j *joining) {
-	select {
-	case f.requests <- j:
-	case <-f.done:
-		j.fail(gone(f.room))
-	}
-	select {
-	case <-f.done:
-		f.turnAway() // what was put in behind the last look
-	default:
-	}
-}
-
-// turnAway fails the joins that nobody will look at.
-func (f *feed) turnAway() {
-	for {
-		select {
-		case j := <-f.requests:
+	f.post(func(time.Time) {
+		if f.ended {
 			j.fail(gone(f.room))
-		default:
 			return
 		}
-	}
+		f.joins.add(j)
+	})
 }
 
 func gone(room string) *wire.Error {
 	return wire.Errorf(wire.CodeUnknownRoom, "room %q was closed", room)
 }
 
-func (f *feed) poke(p poke) {
-	select {
-	case f.pokes <- p:
-	default: // one of the two that wait will do
+func (f *feed) poke(p poke) { f.post(func(time.Time) { f.poked(p) }) }
+
+// begin follows the room until it is closed, or nobody is there any more. It subscribes before
+// anything is asked, so that nothing falls in between.
+func (f *feed) begin(now time.Time) {
+	f.begun, f.heard = true, now
+	for _, subject := range f.subjects() {
+		s, err := f.g.cfg.Conn.ChanSubscribe(subject, f.loop.messages)
+		if err != nil { // the connection is closed: so is the gateway, soon
+			f.g.cfg.Log.Error("a room cannot be followed", "room", f.room, "err", err)
+			continue
+		}
+		f.subs = append(f.subs, s)
 	}
+	// Behind the flush the server knows the subscriptions. Without it an update
+	// between the snapshot and the subscription would only be noticed by the next.
+	f.g.spawn(func() {
+		flush, cancel := context.WithTimeout(f.g.life, peer.AskTimeout)
+		defer cancel()
+		_ = f.g.cfg.Conn.FlushWithContext(flush)
+		f.post(func(time.Time) {
+			f.ready, f.sync.snapshot = true, true
+			f.loadChat(0)
+		})
+	})
 }
 
-// run follows the room until it is closed, nobody is there any more, or ctx ends.
-func (f *feed) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer f.end()
-	defer cancel()
-	subs := f.subscribe(ctx)
-	defer func() {
-		for _, s := range subs {
-			_ = s.Unsubscribe() // fails on a closed connection only
-		}
-	}()
-	f.heard = time.Now()
-	f.sync.snapshot = true
-	f.loadChat(ctx, 0)
-	tick := time.NewTicker(housekeeping)
-	defer tick.Stop()
-	for !f.ended {
-		wake := f.work(ctx, time.Now())
-		select {
-		case <-ctx.Done():
-			return
-		case m := <-f.messages:
-			f.message(ctx, m)
-		case j := <-f.requests:
-			f.joins.add(j)
-		case apply := <-f.answers:
-			apply()
-		case p := <-f.pokes:
-			f.poked(p)
-		case now := <-tick.C:
-			f.keepHouse(ctx, now)
-		case <-wake:
-		}
-	}
+// subjects are where the room is heard.
+func (f *feed) subjects() [2]string {
+	return [2]string{wire.OutSubject(f.partition, f.room), wire.ChatOutSubject(f.room)}
 }
 
-// work does what is to be done and returns when there may be more.
-func (f *feed) work(ctx context.Context, now time.Time) <-chan time.Time {
-	f.serve(now)
-	next := f.synchronise(ctx, now)
-	next = earlier(next, f.askYou(ctx, now))
-	if next.IsZero() {
-		return nil
+// work does what is to be done, and plans to be called again when there may be more.
+func (f *feed) work(now time.Time) {
+	if !f.ready || f.ended {
+		return
 	}
-	return time.After(max(next.Sub(now), 0))
+	next := f.serve(now)
+	next = earlier(next, f.synchronise(now))
+	next = earlier(next, f.askYou(now))
+	if next.IsZero() || !f.wakeAt.IsZero() && !next.Before(f.wakeAt) {
+		return
+	}
+	f.wakeAt = next
+	time.AfterFunc(max(next.Sub(now), 0), func() { f.post(func(time.Time) { f.wakeAt = time.Time{} }) })
 }
 
 // earlier is the earlier of two times, of which zero means never.
@@ -169,42 +144,22 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// subscribe subscribes before anything is asked, so that nothing falls in between.
-func (f *feed) subscribe(ctx context.Context) []*nats.Subscription {
-	var subs []*nats.Subscription
-	for _, subject := range []string{wire.OutSubject(f.partition, f.room), wire.ChatOutSubject(f.room)} {
-		s, err := f.g.cfg.Conn.Subscribe(subject, func(m *nats.Msg) {
-			select {
-			case f.messages <- m:
-			case <-ctx.Done():
-			}
-		})
-		if err != nil { // the connection is closed: so is the gateway, soon
-			f.g.cfg.Log.Error("a room cannot be followed", "room", f.room, "err", err)
-			continue
-		}
-		subs = append(subs, s)
+// unsubscribe ends what begin began.
+func (f *feed) unsubscribe() {
+	for _, s := range f.subs {
+		_ = s.Unsubscribe() // fails on a closed connection only
 	}
-	// Behind the flush the server knows the subscriptions. Without it an update
-	// between the snapshot and the subscription would only be noticed by the next.
-	flush, cancel := context.WithTimeout(ctx, peer.AskTimeout)
-	defer cancel()
-	_ = f.g.cfg.Conn.FlushWithContext(flush)
-	return subs
+	f.subs = nil
 }
 
 // end leaves nobody waiting.
-func (f *feed) end() {
-	close(f.done)
-	f.asks.Wait()
-	members, _ := f.g.feeds.retire(f, time.Now(), true)
-	f.turnAway()
-	if !f.ended {
-		return // the gateway stops, and says so to everybody
-	}
+func (f *feed) end(now time.Time) {
+	f.unsubscribe()
+	members, _ := f.g.feeds.retire(f, now, true)
 	for _, j := range f.joins.waiting {
 		j.fail(gone(f.room))
 	}
+	f.joins.waiting = nil
 	for _, m := range members {
 		if m.s.forget(m) {
 			f.g.feeds.release(m)
@@ -213,10 +168,9 @@ func (f *feed) end() {
 	}
 }
 
-func (f *feed) message(ctx context.Context, m *nats.Msg) {
-	now := time.Now()
+func (f *feed) message(m *nats.Msg, now time.Time) {
 	if m.Subject == wire.ChatOutSubject(f.room) {
-		f.chatMessage(ctx, m)
+		f.chatMessage(m)
 		return
 	}
 	f.heard = now
@@ -249,15 +203,31 @@ func (f *feed) poked(p poke) {
 	}
 }
 
-func (f *feed) keepHouse(ctx context.Context, now time.Time) {
+// keepHouse looks at what has no event.
+func (f *feed) keepHouse(now time.Time) {
 	if now.Sub(f.heard) >= quiet {
 		f.heard = now
 		f.sync.since = true
 	}
+	f.countDropped()
 	f.joins.expire(now)
-	f.reloadChat(ctx)
+	f.reloadChat()
 	if _, retired := f.g.feeds.retire(f, now, false); retired {
 		f.ended = true
+	}
+}
+
+// countDropped counts the messages for which there was no room behind the subscriptions.
+func (f *feed) countDropped() {
+	dropped := 0
+	for _, s := range f.subs {
+		if n, err := s.Dropped(); err == nil {
+			dropped += n
+		}
+	}
+	if n := dropped - f.dropped; n > 0 {
+		f.dropped = dropped
+		f.g.metrics.dropped.WithLabelValues("message").Add(float64(n))
 	}
 }
 
@@ -273,27 +243,28 @@ func (f *feed) private(body []byte) {
 	}
 }
 
-// answered takes what came of a question. It is run by run.
+// answered takes what came of a question. It is run by the loop.
 type answered func(reply wire.AskReply, err error, now time.Time)
 
 // ask asks the owner in the background.
-func (f *feed) ask(ctx context.Context, a wire.Ask, then answered) {
+func (f *feed) ask(a wire.Ask, then answered) {
 	a.Room = f.room
-	f.question(ctx, func() (wire.AskReply, error) { return f.g.peer.Owner(ctx, f.partition, a) }, then)
+	f.question(func() (wire.AskReply, error) { return f.g.peer.Owner(f.g.life, f.partition, a) }, then)
 }
 
 // askRing asks another gateway in the background.
-func (f *feed) askRing(ctx context.Context, gateway string, a wire.Ask, then answered) {
+func (f *feed) askRing(gateway string, a wire.Ask, then answered) {
 	a.Room = f.room
-	f.question(ctx, func() (wire.AskReply, error) { return f.g.peer.Ring(ctx, gateway, a) }, then)
+	f.question(func() (wire.AskReply, error) { return f.g.peer.Ring(f.g.life, gateway, a) }, then)
 }
 
-func (f *feed) question(ctx context.Context, ask func() (wire.AskReply, error), then answered) {
-	f.asks.Go(func() {
+func (f *feed) question(ask func() (wire.AskReply, error), then answered) {
+	f.g.spawn(func() {
 		reply, err := ask()
-		select {
-		case f.answers <- func() { then(reply, err, time.Now()) }:
-		case <-ctx.Done():
-		}
+		f.post(func(now time.Time) {
+			if !f.ended {
+				then(reply, err, now)
+			}
+		})
 	})
 }

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"hash/fnv"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,15 +22,38 @@ const feedLinger = 5 * time.Second
 // feeds are the rooms that this gateway follows: those with members, and for a
 // moment those that had some.
 type feeds struct {
-	g *Gateway
+	g     *Gateway
+	loops []*loop // Static.
 
 	mu     sync.Mutex // guards everything below, and feed.members
 	byRoom map[string]*feed
 }
 
-func newFeeds(g *Gateway) *feeds { return &feeds{g: g, byRoom: map[string]*feed{}} }
+func newFeeds(g *Gateway) *feeds {
+	f := &feeds{g: g, byRoom: map[string]*feed{}}
+	for range runtime.GOMAXPROCS(0) {
+		f.loops = append(f.loops, newLoop(g.life))
+	}
+	return f
+}
 
-// acquire makes a session a member of a room, which is followed from here on.
+// run follows the rooms until ctx ends.
+func (f *feeds) run(ctx context.Context) {
+	var loops sync.WaitGroup
+	for _, l := range f.loops {
+		loops.Go(func() { l.run(ctx) })
+	}
+	loops.Wait()
+}
+
+// loopOf is the loop of a room, always the same.
+func (f *feeds) loopOf(room string) *loop {
+	h := fnv.New32a()
+	h.Write([]byte(room))
+	return f.loops[h.Sum32()%uint32(len(f.loops))]
+}
+
+// acquire makes a session a member of a room, which is followed from the first join on.
 func (f *feeds) acquire(s *session, info wire.RoomInfo) *member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -36,9 +62,6 @@ func (f *feeds) acquire(s *session, info wire.RoomInfo) *member {
 		r = newFeed(f.g, info, f.g.hub.Topic(info.ID, ringUpdates))
 		f.byRoom[info.ID] = r
 		f.g.metrics.rooms.Inc()
-		if !f.g.spawn(func() { r.run(f.g.life) }) {
-			close(r.done)
-		}
 	}
 	m := &member{s: s, room: info.ID, feed: r}
 	r.members[m] = struct{}{}
@@ -97,9 +120,7 @@ func (f *feeds) give(m *nats.Msg) {
 		nothing()
 		return
 	}
-	select {
-	case r.answers <- func() { _ = bus.Respond(m, encode(r.give(a.Seq))) }:
-	default:
+	if !r.loop.offer(event{r, func(time.Time) { _ = bus.Respond(m, encode(r.give(a.Seq))) }}) {
 		nothing()
 	}
 }

@@ -153,7 +153,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	hub, endHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHub()
 	serving.Go(func() { _ = g.hub.Run(hub) })
-	for _, loop := range []func(context.Context){g.wheel.run, g.appends.Run, g.commands.run, g.balances.run, g.balances.copy, g.beat, g.watchConnection, g.followDirectory, g.followSanctions} {
+	for _, loop := range []func(context.Context){g.wheel.run, g.appends.Run, g.commands.run, g.balances.run, g.balances.copy, g.beat, g.feeds.run, g.watchConnection, g.followDirectory, g.followSanctions} {
 		serving.Go(func() { loop(g.life) })
 	}
 	g.setRunning()
@@ -265,7 +265,7 @@ func (g *Gateway) beat(ctx context.Context) {
 	for now := time.Now(); ; {
 		g.sayInfo()
 		g.tellPresence(now)
-		if joins.over(g.admission.connections()) {
+		if joins.over(g.admission.connections()) && !g.cfg.Shared {
 			giveBack()
 		}
 		select {

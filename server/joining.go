@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -23,7 +22,7 @@ const (
 	joinTimeout = 5 * time.Second
 )
 
-// joining is a request for a place in a room. Owned by the feed once it has it.
+// joining is a request for a place in a room. Owned by the feed's loop once it has it.
 type joining struct {
 	m        *member
 	id       uint64
@@ -54,7 +53,7 @@ func (j *joining) fail(e *wire.Error) {
 	s.refuse(j.id, j.m.room, e)
 }
 
-// joins are the joins of a room that wait for something. Owned by the feed's run.
+// joins are the joins of a room that wait for something. Owned by the feed's loop.
 type joins struct {
 	waiting []*joining
 	asked   time.Time // when private parts were asked for last
@@ -117,12 +116,26 @@ func (w *joins) filter(keep func(*joining) bool) {
 	w.waiting = rest
 }
 
-// serve lets in who has everything.
-func (f *feed) serve(now time.Time) {
+// serve lets in who has everything. It returns when to go on if those are many, else zero.
+func (f *feed) serve(now time.Time) (again time.Time) {
 	if len(f.joins.waiting) == 0 || f.copy.log == "" || f.sync.doubtful() || !f.chat.loaded {
-		return
+		return time.Time{}
 	}
-	f.joins.filter(func(j *joining) bool { return j.youKnown && f.admit(j, now) == errWait || !j.youKnown })
+	served := 0
+	f.joins.filter(func(j *joining) bool {
+		switch {
+		case !j.youKnown:
+			return true
+		case served == serveTurn:
+			again = now
+			return true
+		case f.admit(j, now) == errWait:
+			return true
+		}
+		served++
+		return false
+	})
+	return again
 }
 
 // errWait tells that a join has to wait for an answer of the owner.
@@ -219,7 +232,7 @@ func (f *feed) enter(j *joining, after uint64, first *fanout.Frame) error {
 
 // askYou asks for the private parts of who waits, all in one request. It returns
 // when to ask next, zero if nobody waits.
-func (f *feed) askYou(ctx context.Context, now time.Time) time.Time {
+func (f *feed) askYou(now time.Time) time.Time {
 	w := &f.joins
 	if f.ended || !slices.ContainsFunc(w.waiting, func(j *joining) bool { return !j.youAsked }) {
 		return time.Time{}
@@ -237,18 +250,18 @@ func (f *feed) askYou(ctx context.Context, now time.Time) time.Time {
 	chunk := make([]string, 0, min(len(players), wire.MaxAskPlayers))
 	for p := range players {
 		if chunk = append(chunk, p); len(chunk) == wire.MaxAskPlayers {
-			f.askYouOf(ctx, chunk)
+			f.askYouOf(chunk)
 			chunk = nil
 		}
 	}
 	if len(chunk) > 0 {
-		f.askYouOf(ctx, chunk)
+		f.askYouOf(chunk)
 	}
 	return time.Time{}
 }
 
-func (f *feed) askYouOf(ctx context.Context, players []string) {
-	f.ask(ctx, wire.Ask{Op: wire.AskYou, Players: players}, func(r wire.AskReply, err error, now time.Time) {
+func (f *feed) askYouOf(players []string) {
+	f.ask(wire.Ask{Op: wire.AskYou, Players: players}, func(r wire.AskReply, err error, now time.Time) {
 		asked := map[string]bool{}
 		for _, p := range players {
 			asked[p] = true

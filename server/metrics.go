@@ -62,7 +62,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		publishRetries: counter("publish_retries_total", "Attempts to append to a stream without a definite answer."),
 		answerAsks:     counter("answer_asks_total", "Answers that were asked for because they did not come."),
 		cacheErrors:    counter("cache_errors_total", "Requests to the cache that failed."),
-		dropped:        counters("dropped_total", "what", "Records that were given up because a queue was full or their time over."),
+		dropped:        counters("dropped_total", "what", "Records and messages that were given up because a queue was full or their time over."),
 		refusedBy:      map[refusal]prometheus.Counter{},
 		messages:       map[string]prometheus.Counter{},
 	}

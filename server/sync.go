@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"time"
 
 	"tickcast/fanout"
@@ -20,7 +19,7 @@ const (
 )
 
 // syncing is what a feed wants to know from the owner. One request is under way
-// at a time. Owned by the feed's run.
+// at a time. Owned by the feed's loop.
 type syncing struct {
 	snapshot bool   // the whole state
 	replace  bool   // updates are lost: the snapshot replaces the copy
@@ -44,7 +43,7 @@ func (y *syncing) doubtful() bool { return y.unsure || y.replace }
 
 // synchronise asks the owner for what is missing. It returns when to try again,
 // zero if an event will tell.
-func (f *feed) synchronise(ctx context.Context, now time.Time) time.Time {
+func (f *feed) synchronise(now time.Time) time.Time {
 	y := &f.sync
 	if y.asking || f.ended || !(y.snapshot || y.since || y.behind > 0) {
 		return time.Time{}
@@ -56,12 +55,12 @@ func (f *feed) synchronise(ctx context.Context, now time.Time) time.Time {
 	switch {
 	case y.snapshot || f.copy.log == "":
 		y.asked = now
-		f.ask(ctx, wire.Ask{Op: wire.AskSnapshot}, f.gotSnapshot)
+		f.ask(wire.Ask{Op: wire.AskSnapshot}, f.gotSnapshot)
 	case y.behind > 0:
-		f.askOlder(ctx, y.behind-1)
+		f.askOlder(y.behind - 1)
 	default:
 		from := f.copy.seq
-		f.ask(ctx, wire.Ask{Op: wire.AskSince, Seq: from}, func(r wire.AskReply, err error, now time.Time) {
+		f.ask(wire.Ask{Op: wire.AskSince, Seq: from}, func(r wire.AskReply, err error, now time.Time) {
 			f.gotNewer(r, err, now)
 		})
 	}
@@ -69,10 +68,10 @@ func (f *feed) synchronise(ctx context.Context, now time.Time) time.Time {
 }
 
 // askOlder asks for the updates behind from: another gateway first, which spares the owner.
-func (f *feed) askOlder(ctx context.Context, from uint64) {
+func (f *feed) askOlder(from uint64) {
 	a := wire.Ask{Op: wire.AskSince, Seq: from}
 	if gateway := f.g.presence.somebodyIn(f.room); gateway != "" && !f.sync.ringless {
-		f.askRing(ctx, gateway, a, func(r wire.AskReply, err error, _ time.Time) {
+		f.askRing(gateway, a, func(r wire.AskReply, err error, _ time.Time) {
 			f.sync.asking = false
 			if err != nil || r.Log != f.copy.log || !f.fill(from, r, wire.SourceGateway) {
 				f.sync.ringless = true
@@ -80,7 +79,7 @@ func (f *feed) askOlder(ctx context.Context, from uint64) {
 		})
 		return
 	}
-	f.ask(ctx, a, func(r wire.AskReply, err error, now time.Time) {
+	f.ask(a, func(r wire.AskReply, err error, now time.Time) {
 		if f.failed(err, now) || f.otherLog(r) {
 			return
 		}

@@ -457,3 +457,23 @@ func FuzzParseMessage(f *testing.F) {
 		_, _ = checkPosition(m.Position), checkRoom(m.Room)
 	})
 }
+
+// A herd that may come in is served in turns, between which other rooms have theirs.
+func TestServeTurns(t *testing.T) {
+	g := &Gateway{presence: newPresence("g"), metrics: newMetrics(nil)}
+	f := &feed{g: g, topic: fanout.NewHub(fanout.Config{}).Topic("lobby", ringUpdates), copy: roomCopy{log: "log"}, chat: chatLog{loaded: true}}
+	s := &session{g: g}
+	for range 2*serveTurn + 1 {
+		f.joins.add(&joining{m: &member{s: s, gone: true}, youKnown: true})
+	}
+	f.joins.add(&joining{m: &member{s: s, gone: true}})
+	for i, want := range []int{serveTurn + 2, 2, 1, 1} {
+		again := f.serve(start)
+		if n := len(f.joins.waiting); n != want {
+			t.Fatalf("%d wait after turn %d, want %d", n, i, want)
+		}
+		if i < 2 != again.Equal(start) {
+			t.Fatalf("turn %d is followed by one at %v", i, again)
+		}
+	}
+}

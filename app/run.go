@@ -25,13 +25,13 @@ const internalWriteTimeout = 2 * time.Minute
 // Garbage is collected when the heap has grown by so much in percent, unless GOGC in the environment says otherwise. A
 // gateway's heap is its connections, updates allocate next to nothing, and the garbage that waits for a collection counts
 // as memory of the connections: half of Go's 100. Where rooms are, a collection takes from the ticks that are due
-// meanwhile (for 0.3 s with 10,000 rooms on two busy cores), so they are made rarer by memory (1.1 GB there instead of 0.8).
+// meanwhile (for 0.3 s with 10,000 rooms on two busy cores), so they are made rarer by memory (1.5 GB there instead of 0.8).
 //
 // What is late in the swarm because it collects its own garbage would count as late of the server.
 const (
 	gatewayGCPercent = 50
-	roomGCPercent    = 200
-	swarmGCPercent   = 200
+	roomGCPercent    = 400
+	swarmGCPercent   = 400
 )
 
 // collectGarbage sets when.

@@ -9,8 +9,7 @@ const LoopMessages = loopMessages
 func (g *Gateway) Stall() (release func()) {
 	end := make(chan struct{})
 	for _, l := range g.feeds.loops {
-		f := &feed{begun: true}
-		l.post(event{f, func(time.Time) { <-end }})
+		l.post(event{&feed{}, func(time.Time) { <-end }})
 	}
 	return func() { close(end) }
 }

@@ -51,8 +51,8 @@ type feed struct {
 
 	heard  time.Time // when something of the room was heard last
 	wakeAt time.Time // when there is something to do without an event; zero: nothing
-	begun  bool
-	ready  bool // the server knows the subscriptions
+	group  int       // in which the loop keeps house
+	ready  bool      // the server knows the subscriptions
 	ended  bool
 }
 
@@ -94,7 +94,8 @@ func (f *feed) poke(p poke) { f.post(func(time.Time) { f.poked(p) }) }
 // begin follows the room until it is closed, or nobody is there any more. It subscribes before
 // anything is asked, so that nothing falls in between.
 func (f *feed) begin(now time.Time) {
-	f.begun, f.heard = true, now
+	f.heard = now
+	f.loop.add(f)
 	for _, subject := range f.subjects() {
 		s, err := f.g.cfg.Conn.ChanSubscribe(subject, f.loop.messages)
 		if err != nil { // the connection is closed: so is the gateway, soon
@@ -153,9 +154,9 @@ func (f *feed) unsubscribe() {
 }
 
 // end leaves nobody waiting.
-func (f *feed) end(now time.Time) {
+func (f *feed) end() {
 	f.unsubscribe()
-	members, _ := f.g.feeds.retire(f, now, true)
+	members, _ := f.g.feeds.retire(f, time.Now(), true)
 	for _, j := range f.joins.waiting {
 		j.fail(gone(f.room))
 	}

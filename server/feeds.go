@@ -53,20 +53,28 @@ func (f *feeds) loopOf(room string) *loop {
 	return f.loops[h.Sum32()%uint32(len(f.loops))]
 }
 
-// acquire makes a session a member of a room, which is followed from the first join on.
+// acquire makes a session a member of a room, which is followed from here on.
 func (f *feeds) acquire(s *session, info wire.RoomInfo) *member {
+	m := &member{s: s, room: info.ID}
+	if f.enter(m, info) {
+		m.feed.loop.post(event{m.feed, m.feed.begin}) // without the lock, for which the loop may wait
+	}
+	return m
+}
+
+// enter finds or makes the feed for a member. It reports whether it is new.
+func (f *feeds) enter(m *member, info wire.RoomInfo) (fresh bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.byRoom[info.ID]
-	if r == nil {
-		r = newFeed(f.g, info, f.g.hub.Topic(info.ID, ringUpdates))
-		f.byRoom[info.ID] = r
+	m.feed = f.byRoom[info.ID]
+	if fresh = m.feed == nil; fresh {
+		m.feed = newFeed(f.g, info, f.g.hub.Topic(info.ID, ringUpdates))
+		f.byRoom[info.ID] = m.feed
 		f.g.metrics.rooms.Inc()
 	}
-	m := &member{s: s, room: info.ID, feed: r}
-	r.members[m] = struct{}{}
-	r.left = time.Time{}
-	return m
+	m.feed.members[m] = struct{}{}
+	m.feed.left = time.Time{}
+	return fresh
 }
 
 // release ends what acquire began. The member must be marked as gone before, so

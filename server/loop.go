@@ -13,8 +13,10 @@ const (
 	loopMessages = 32 << 10
 	// loopEvents is how many events wait for a loop; who has another one waits too.
 	loopEvents = 1024
-	// housekeeping is how often rooms are looked at without an event.
+	// housekeeping is how often rooms are looked at without an event: a group after the other, so
+	// that messages need not wait for all of them.
 	housekeeping = time.Second
+	houseGroups  = 16
 )
 
 // loop does the work of some of the rooms that a gateway follows, one event after the other.
@@ -25,8 +27,10 @@ type loop struct {
 	messages chan *nats.Msg  // Static. Of the subscriptions of all its feeds.
 	events   chan event      // Static.
 
-	bySubject map[string]*feed   // Owned by run.
-	feeds     map[*feed]struct{} // Owned by run.
+	// Owned by run.
+	bySubject map[string]*feed
+	feeds     [houseGroups]map[*feed]struct{}
+	added     int
 }
 
 // event is what is to be done for a room.
@@ -36,10 +40,14 @@ type event struct {
 }
 
 func newLoop(life context.Context) *loop {
-	return &loop{
+	l := &loop{
 		life: life, messages: make(chan *nats.Msg, loopMessages), events: make(chan event, loopEvents),
-		bySubject: map[string]*feed{}, feeds: map[*feed]struct{}{},
+		bySubject: map[string]*feed{},
 	}
+	for i := range l.feeds {
+		l.feeds[i] = map[*feed]struct{}{}
+	}
+	return l
 }
 
 // post hands an event over, and waits for that unless the gateway stops. It must not be
@@ -62,10 +70,10 @@ func (l *loop) offer(e event) bool {
 }
 
 func (l *loop) run(ctx context.Context) {
-	tick := time.NewTicker(housekeeping)
+	tick := time.NewTicker(housekeeping / houseGroups)
 	defer tick.Stop()
 	defer l.stop()
-	for {
+	for group := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -74,12 +82,10 @@ func (l *loop) run(ctx context.Context) {
 				l.turn(f, func(now time.Time) { f.message(m, now) })
 			}
 		case e := <-l.events:
-			if !e.feed.begun {
-				l.begin(e.feed)
-			}
 			l.turn(e.feed, e.do)
 		case <-tick.C:
-			for f := range l.feeds {
+			group = (group + 1) % houseGroups
+			for f := range l.feeds[group] {
 				l.turn(f, f.keepHouse)
 			}
 		}
@@ -91,31 +97,39 @@ func (l *loop) turn(f *feed, do func(now time.Time)) {
 	now := time.Now()
 	do(now)
 	f.work(now)
-	if _, here := l.feeds[f]; here && f.ended {
-		l.forget(f)
-		f.end(now)
+	if f.ended && l.remove(f) {
+		f.end()
 	}
 }
 
-func (l *loop) begin(f *feed) {
-	l.feeds[f] = struct{}{}
+// add begins to bring a feed what its subscriptions receive.
+func (l *loop) add(f *feed) {
+	f.group = l.added % houseGroups
+	l.added++
+	l.feeds[f.group][f] = struct{}{}
 	for _, subject := range f.subjects() {
 		l.bySubject[subject] = f
 	}
-	f.begin(time.Now())
 }
 
-func (l *loop) forget(f *feed) {
-	delete(l.feeds, f)
+// remove reports whether the feed was there.
+func (l *loop) remove(f *feed) bool {
+	if _, here := l.feeds[f.group][f]; !here {
+		return false
+	}
+	delete(l.feeds[f.group], f)
 	for _, subject := range f.subjects() {
 		delete(l.bySubject, subject)
 	}
+	return true
 }
 
 // stop gives up all feeds: the gateway stops, and says so to everybody.
 func (l *loop) stop() {
-	for f := range l.feeds {
-		f.unsubscribe()
-		f.g.feeds.retire(f, time.Now(), true)
+	for _, group := range l.feeds {
+		for f := range group {
+			f.unsubscribe()
+			f.g.feeds.retire(f, time.Now(), true)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/testbus"
 	"tickcast/internal/testkit"
 	"tickcast/wire"
 )
@@ -33,14 +33,10 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Shutdown)
+	b := testbus.Start(t)
 	s := &stage{t: t}
 	connect := func(r bus.Role) *nats.Conn {
-		nc, err := e.Connect(r, "test")
+		nc, err := b.Connect(r, "test")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +47,7 @@ func newStage(t *testing.T) *stage {
 	if err := bus.EnsureStreams(t.Context(), s.room, bus.Layout{Partitions: 1}); err != nil {
 		t.Fatal(err)
 	}
+	var err error
 	if s.js, err = jetstream.New(s.room); err != nil {
 		t.Fatal(err)
 	}

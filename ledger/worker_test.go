@@ -17,6 +17,7 @@ import (
 
 	"tickcast/bus"
 	"tickcast/cache"
+	"tickcast/internal/testbus"
 	"tickcast/internal/testkit"
 	"tickcast/internal/testsvc"
 	"tickcast/wire"
@@ -37,7 +38,7 @@ const (
 // queue is a deployment's log and work queue with two partitions.
 type queue struct {
 	t      testing.TB
-	server *bus.Embedded
+	server *testbus.Bus
 	room   *nats.Conn
 	js     jetstream.JetStream
 
@@ -46,19 +47,21 @@ type queue struct {
 	sent    map[string]wire.Booking // the last of each ID
 }
 
+func newQueueWithoutStreams(t testing.TB) *queue {
+	t.Helper()
+	q := &queue{t: t, server: testbus.Start(t), results: map[string][]wire.BookingResult{}, sent: map[string]wire.Booking{}}
+	q.room = q.connect(bus.RoleRoom)
+	var err error
+	if q.js, err = jetstream.New(q.room); err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
 func newQueue(t testing.TB) *queue {
 	t.Helper()
-	server, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}, sent: map[string]wire.Booking{}}
-	q.room = q.connect(bus.RoleRoom)
+	q := newQueueWithoutStreams(t)
 	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 2}); err != nil {
-		t.Fatal(err)
-	}
-	if q.js, err = jetstream.New(q.room); err != nil {
 		t.Fatal(err)
 	}
 	for p := range 2 {
@@ -531,16 +534,7 @@ func TestWorkerLeavesNothing(t *testing.T) {
 }
 
 func TestWorkerWaitsForStreams(t *testing.T) {
-	server, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	q := &queue{t: t, server: server, results: map[string][]wire.BookingResult{}, sent: map[string]wire.Booking{}}
-	q.room = q.connect(bus.RoleRoom)
-	if q.js, err = jetstream.New(q.room); err != nil {
-		t.Fatal(err)
-	}
+	q := newQueueWithoutStreams(t)
 	q.work(openBook(t, sqliteURL(t)), nil)
 	if err := bus.EnsureStreams(context.Background(), q.room, bus.Layout{Partitions: 1}); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"tickcast/bus"
 	"tickcast/cache"
+	"tickcast/internal/testbus"
 	"tickcast/internal/testkit"
 	"tickcast/room/cashier"
 	"tickcast/room/crash"
@@ -29,7 +30,7 @@ const patience = 60 * time.Second
 // parts of a gateway, an operator and a ledger.
 type stage struct {
 	t          testing.TB
-	bus        *bus.Embedded
+	bus        *testbus.Bus
 	partitions int
 	gateway    *nats.Conn
 	operator   *nats.Conn
@@ -53,13 +54,8 @@ func newStage(t testing.TB, partitions int) *stage {
 
 func newStageWithoutLedger(t testing.TB, partitions int) *stage {
 	t.Helper()
-	e, err := bus.StartEmbedded(bus.EmbeddedConfig{StoreDir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Shutdown)
 	s := &stage{
-		t: t, bus: e, partitions: partitions, updates: map[string]map[uint64]string{},
+		t: t, bus: testbus.Start(t), partitions: partitions, updates: map[string]map[uint64]string{},
 		answers: map[string]wire.Answer{}, lastTick: map[string]wire.Tick{},
 	}
 	if err := bus.EnsureStreams(t.Context(), s.connect(bus.RoleRoom), bus.Layout{Partitions: partitions}); err != nil {

@@ -43,12 +43,13 @@ var places = map[string]place{
 	"audit/judge": {imports: []string{"wire"}, tests: []string{"room/crash", "room/game"}, pure: true},
 	"audit":       {imports: []string{"wire", "bus", "archive", "audit/judge"}},
 
-	"loadtest":        {imports: []string{"wire", "loadtest/...", "internal/linear"}},
-	"loadtest/socket": {},
-	"loadtest/chaos":  {imports: []string{"wire", "loadtest", "internal/service", "internal/linear"}},
-	"app":             {imports: []string{"/..."}},
-	"internal/...":    {imports: []string{"internal/..."}},
-	"test/...":        {imports: []string{"/..."}},
+	"loadtest":         {imports: []string{"wire", "loadtest/...", "internal/linear"}},
+	"loadtest/socket":  {},
+	"loadtest/chaos":   {imports: []string{"wire", "loadtest", "internal/service", "internal/linear"}},
+	"app":              {imports: []string{"/..."}},
+	"internal/...":     {imports: []string{"internal/..."}},
+	"internal/testbus": {imports: []string{"internal/testsvc", "bus"}},
+	"test/...":         {imports: []string{"/..."}},
 }
 
 // library is where a third-party module may be imported.
@@ -67,7 +68,7 @@ var libraries = map[string]library{
 	"github.com/redis/go-redis":               {homes: []string{"cache"}},
 	"github.com/alicebob/miniredis":           {homes: []string{"cache"}},
 	"github.com/nats-io/nats-server":          {homes: []string{"bus"}},
-	"github.com/nats-io/nats.go":              {homes: []string{"archive", "audit", "bus", "room", "ledger", "server", "server/...", "app", "loadtest/chaos"}},
+	"github.com/nats-io/nats.go":              {homes: []string{"archive", "audit", "bus", "room", "ledger", "server", "server/...", "app", "loadtest/chaos", "internal/testbus"}},
 	"github.com/klauspost/compress":           {homes: []string{"archive"}},
 	"github.com/synadia-io/orbit.go":          {homes: []string{"archive", "room", "server"}},
 	"github.com/jackc/pgx":                    {homes: []string{"audit", "ledger", "loadtest/chaos"}},

@@ -3,6 +3,7 @@ package testsvc
 import (
 	"errors"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"tickcast/internal/service"
@@ -43,10 +44,13 @@ func StartNATSCluster(t testing.TB, config func(service.NATSNode) string) *servi
 	return c
 }
 
+// natsServer is asked for once in a process: the go command is run to find it.
+var natsServer = sync.OnceValues(service.BuildNATS)
+
 // buildNATS returns the path of a NATS server.
 func buildNATS(t testing.TB) string {
 	t.Helper()
-	path, err := service.BuildNATS()
+	path, err := natsServer()
 	if errors.Is(err, exec.ErrNotFound) {
 		missing(t, "go is not in PATH to build "+service.NATSModule)
 	}

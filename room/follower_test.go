@@ -49,9 +49,14 @@ func TestFollowersAnswer(t *testing.T) {
 			t.Fatalf("update %d is %s, the owner said %s", u.Seq, u.Message, s.updates["derby"][u.Seq])
 		}
 	}
-	if whole := s.askFollower(wire.Ask{Op: wire.AskSnapshot, Room: "derby"}); whole.Seq < since.Seq || whole.Log != since.Log || len(whole.View) == 0 {
+	whole := s.askFollower(wire.Ask{Op: wire.AskSnapshot, Room: "derby"})
+	if whole.Seq < since.Seq || whole.Log != since.Log || len(whole.View) == 0 {
 		t.Fatalf("%+v", whole)
 	}
+	s.eventually("the owner has said its newest update", func() bool {
+		newest := s.updates["derby"][whole.Seq]
+		return newest != "" && string(whole.Sum) == string(wire.UpdateSum([]byte(newest)))
+	})
 }
 
 // TestAHaltedFollowerRefuses: what it folded ends somewhere.

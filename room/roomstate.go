@@ -1,6 +1,7 @@
 package room
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
@@ -213,8 +214,20 @@ func (u *updateRing) add(r wire.OutRecord) {
 	}
 }
 
-// since returns the updates behind seq, and whether they are all there.
-func (u *updateRing) since(seq, newest uint64) ([]wire.OutRecord, bool) {
+// sum is the wire.UpdateSum of an update, nil when it is not there.
+func (u *updateRing) sum(seq uint64) []byte {
+	if n := len(u.records); n == 0 || seq < u.records[0].Seq || seq > u.records[n-1].Seq {
+		return nil
+	}
+	return wire.UpdateSum(u.records[seq-u.records[0].Seq].Message)
+}
+
+// since returns the updates behind seq, and whether they are all there. Behind an update that was another one, by its
+// sum, they are not: that was in a tail that the log has lost.
+func (u *updateRing) since(seq uint64, sum []byte, newest uint64) ([]wire.OutRecord, bool) {
+	if own := u.sum(seq); own != nil && len(sum) > 0 && !bytes.Equal(own, sum) {
+		return nil, false
+	}
 	if seq >= newest {
 		return nil, seq == newest
 	}
@@ -238,9 +251,10 @@ func (p *Partition) answerAsk(a wire.Ask) wire.AskReply {
 	switch a.Op {
 	case wire.AskSnapshot:
 		reply.View = r.game.View(game.At{Now: p.clock.Now, Wall: p.last.Time / 1e6})
+		reply.Sum = r.ring.sum(r.seq)
 	case wire.AskSince:
 		var whole bool
-		reply.Updates, whole = r.ring.since(a.Seq, r.seq)
+		reply.Updates, whole = r.ring.since(a.Seq, a.Sum, r.seq)
 		n, _ := fitting(reply.Updates, updateBytes)
 		reply.Updates, reply.Lost = reply.Updates[:n], !whole // who asks goes on behind the last
 	case wire.AskYou:

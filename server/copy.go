@@ -15,7 +15,8 @@ type roomCopy struct {
 	seq      uint64 // newest update in the topic
 	time     int64  // newest game time that was sent, ns
 	epoch    uint64 // newest that was heard of
-	speaker  uint64 // epoch of the owner that said the newest update
+	sum      []byte // wire.UpdateSum of the update where the copy began; nil if it is not known
+	speaker  uint64 // epoch of the owner that said the newest update, or that it has it
 	snap     snapshot
 	next     *snapshot // newer than seq: waits for the updates up to it
 	tick     int64     // game time of the newest tick in the topic, ns
@@ -60,18 +61,39 @@ func (f *feed) update(h wire.OutHeader, log string, body []byte) {
 	case h.Seq <= c.seq:
 		// A new owner says the last ones again. If they are others, the log lost its tail, and their
 		// numbers were used again.
-		if was := f.topic.At(h.Seq); was != nil && h.Epoch > c.speaker && !bytes.Equal(was.Payload(), body) {
+		if f.differs(h.Seq, body) {
 			f.sync.snapshot, f.sync.replace = true, true
 			c.keepEarly(h, log, body)
+		} else if h.Seq == c.seq {
+			c.speaker = h.Epoch
 		}
-	case h.Seq == c.seq+1:
+	case h.Seq == c.seq+1 && h.Epoch == c.speaker:
 		f.publish(h, body)
 		f.takeEarly()
-	default:
-		f.g.metrics.gaps.Inc()
+	default: // something is missing, be it only that this owner has the newest update
+		if h.Seq > c.seq+1 {
+			f.g.metrics.gaps.Inc()
+		}
 		c.keepEarly(h, log, body)
 		f.sync.since = true
 	}
+}
+
+// differs reports whether an update is another one than the copy has under its number.
+func (f *feed) differs(seq uint64, body []byte) bool {
+	if was := f.topic.At(seq); was != nil {
+		return !bytes.Equal(was.Payload(), body)
+	}
+	c := &f.copy
+	return seq == c.seq && c.sum != nil && !bytes.Equal(c.sum, wire.UpdateSum(body))
+}
+
+// newestSum is the wire.UpdateSum of the newest update, nil if it is not known.
+func (f *feed) newestSum() []byte {
+	if newest := f.topic.At(f.copy.seq); newest != nil {
+		return wire.UpdateSum(newest.Payload())
+	}
+	return f.copy.sum
 }
 
 // publish gives the next update to everybody.
@@ -93,14 +115,19 @@ func (c *roomCopy) keepEarly(h wire.OutHeader, log string, body []byte) {
 	c.early = append(c.early, earlyUpdate{h, log, body})
 }
 
-// takeEarly publishes what has waited and follows, and keeps what still waits.
+// takeEarly publishes what has waited and follows, and keeps what still waits. What follows by the word of an owner
+// that may not have the newest update is asked for.
 func (f *feed) takeEarly() {
 	c := &f.copy
 	for len(c.early) > 0 && c.early[0].h.Seq <= c.seq+1 {
 		e := c.early[0]
 		c.early = c.early[1:]
-		if e.h.Seq == c.seq+1 && !c.isOther(e.log) {
+		switch {
+		case e.h.Seq <= c.seq || c.isOther(e.log):
+		case e.h.Epoch == c.speaker:
 			f.publish(e.h, e.body)
+		default:
+			f.sync.since = true
 		}
 	}
 	if len(c.early) == 0 {
@@ -121,6 +148,7 @@ func (f *feed) tick(h wire.OutHeader, body []byte) {
 		f.sync.snapshot = true
 	case h.Seq < c.seq || h.Time < c.time:
 	default:
+		f.sync.since = f.sync.since || h.Epoch != c.speaker // has it the newest update?
 		c.time, c.tick, c.tickSeq, c.ticker = h.Time, h.Time, h.Seq, h.Epoch
 		f.topic.Tick(fanout.NewFrame(body))
 	}
@@ -146,7 +174,7 @@ func (f *feed) start(r wire.AskReply) {
 	if c.log != r.Log {
 		c.epoch = r.Epoch // a room made again may have another partition's owner
 	}
-	c.log, c.seq, c.speaker, c.oldest = r.Log, r.Seq, r.Epoch, 0
+	c.log, c.seq, c.sum, c.speaker, c.oldest = r.Log, r.Seq, r.Sum, r.Epoch, 0
 	c.epoch = max(c.epoch, r.Epoch)
 	c.time, c.tick, c.tickSeq = r.Time, 0, 0
 	c.adopt(snapshotOf(r))

@@ -76,3 +76,113 @@ func TestLostTailThatNobodyTold(t *testing.T) {
 	w.owner.update(r, false)
 	c.wantUpdates("those of the new owner", r, 7, 7)
 }
+
+// P3.12: nobody noticed that the log lost its tail, and what the new owner said in the place of its updates was lost
+// on the way, too. What it says then does not follow what the gateway has, wherever that comes from.
+func TestNumbersUsedAgainUnheard(t *testing.T) {
+	for _, hears := range []struct {
+		what string
+		lost []bool // updates of the new owner, from 4 on
+	}{
+		{"the next update", []bool{true, true, false}},
+		{"a gap", []bool{true, true, true, false}},
+		{"ticks", []bool{true, true}},
+	} {
+		t.Run(hears.what, func(t *testing.T) {
+			w, r, g := lobby(t)
+			c := fiveUpdates(w, r, g)
+			late := w.gateway() // has the updates from a snapshot
+			late.knows("lobby")
+			b := late.player("bob")
+			b.join("lobby")
+			w.owner.takeOver()
+			w.owner.locked(func() { r.seq, r.updates, r.padding = 3, r.updates[:3:3], 10 })
+			for _, lost := range hears.lost {
+				w.owner.update(r, lost)
+			}
+			last := uint64(3 + len(hears.lost))
+			for _, c := range []*client{c, b} {
+				var o object
+				if hears.what == "ticks" {
+					o = c.amongTicks(w.owner, r)
+				} else {
+					o = c.next("a snapshot, and no update before it")
+				}
+				if at := uint64(o.sub("position").num("seq")); o.is("recovered") || at != last || o.str("type") != wire.TypeJoined {
+					t.Fatal(o.text)
+				}
+			}
+			w.owner.update(r, false)
+			c.wantUpdates("those of the new owner", r, last+1, last+1)
+			b.wantUpdates("those of the new owner", r, last+1, last+1)
+		})
+	}
+}
+
+// amongTicks is the next message that is no tick. The owner ticks whenever the client has got one, so that the gateway
+// does not ask because the room is silent.
+func (c *client) amongTicks(owner *owner, r *ownedRoom) object {
+	c.t.Helper()
+	delete(c.quiet, wire.TypeTick)
+	defer func() { c.quiet[wire.TypeTick] = true }()
+	for range 5000 {
+		owner.tick(r)
+		if o := c.next("a tick, or what ends them"); o.str("type") != wire.TypeTick {
+			return o
+		}
+	}
+	c.t.Fatal("5,000 ticks, and nothing else")
+	return object{}
+}
+
+// P3.12: likewise, and the owner before has said one more update of the lost tail, for which the new owner's next one
+// seemed to wait.
+func TestNumbersUsedAgainBehindALateUpdate(t *testing.T) {
+	w, r, g := lobby(t)
+	c := fiveUpdates(w, r, g)
+	w.owner.takeOver()
+	w.owner.locked(func() { r.seq, r.updates, r.padding, w.owner.deaf = 3, r.updates[:3:3], 10, true })
+	for _, lost := range []bool{true, true, true, false} {
+		w.owner.update(r, lost)
+	}
+	late := encodeJSON(wire.Update{Type: wire.TypeUpdate, Room: r.id, Seq: 6})
+	w.owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 1, Seq: 6, Time: r.time}, late)
+	if u := c.want("the late update", wire.TypeUpdate); u.text != string(late) {
+		t.Fatal(u.text)
+	}
+	w.owner.locked(func() { w.owner.deaf = false })
+	if o := c.want("a snapshot, and no update before it", wire.TypeJoined); o.is("recovered") || o.sub("position").num("seq") != 7 {
+		t.Fatal(o.text)
+	}
+}
+
+// P3.12: likewise, and that update comes between a question to the new owner and its answer.
+func TestNumbersUsedAgainInAnAnswer(t *testing.T) {
+	w, r, g := lobby(t)
+	c := fiveUpdates(w, r, g)
+	w.owner.takeOver()
+	held := make(chan struct{})
+	w.owner.locked(func() { w.owner.held = held })
+	w.owner.update(r, true)
+	w.owner.update(r, false)
+	late := encodeJSON(wire.Update{Type: wire.TypeUpdate, Room: r.id, Seq: 6})
+	w.owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 1, Seq: 6, Time: r.time}, late)
+	if u := c.want("the late update", wire.TypeUpdate); u.text != string(late) {
+		t.Fatal(u.text)
+	}
+	close(held)
+	if o := c.want("a snapshot, and no update before it", wire.TypeJoined); o.is("recovered") || o.sub("position").num("seq") != 7 {
+		t.Fatal(o.text)
+	}
+}
+
+// P3.5: what a new owner says first was lost on the way. Nobody gets a snapshot for that: the owner is asked.
+func TestTakeoverUnheard(t *testing.T) {
+	w, r, g := lobby(t)
+	c := fiveUpdates(w, r, g)
+	w.owner.takeOver()
+	w.owner.update(r, false)
+	w.owner.update(r, true)
+	w.owner.update(r, false)
+	c.wantUpdates("they follow", r, 6, 8)
+}

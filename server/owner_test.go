@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,7 @@ type owner struct {
 	rooms   map[string]*ownedRoom
 	asked   []wire.Ask
 	deaf    bool                                                             // asks get no answer
+	held    chan struct{}                                                    // answers to AskSince wait for its end; nil: they do not
 	judge   func(room string, c wire.Command) (json.RawMessage, *wire.Error) // the answer; nil, nil: none yet
 	newer   int                                                              // times that a follower was asked for updates
 	mute    bool                                                             // answers are kept, not said
@@ -197,9 +199,12 @@ func (o *owner) ask(m *nats.Msg) {
 	}
 	o.mu.Lock()
 	o.asked = append(o.asked, a)
-	deaf := o.deaf
+	deaf, held := o.deaf, o.held
 	reply := o.reply(a)
 	o.mu.Unlock()
+	if held != nil && a.Op == wire.AskSince {
+		<-held
+	}
 	if !deaf {
 		_ = m.Respond(encodeJSON(reply))
 	}
@@ -218,9 +223,11 @@ func (o *owner) reply(a wire.Ask) wire.AskReply {
 	switch a.Op {
 	case wire.AskSnapshot:
 		reply.View = json.RawMessage(fmt.Sprintf(`{"game":"crash","n":%d}`, r.seq))
+		reply.Sum = r.sum(r.seq)
 	case wire.AskSince:
 		first := len(r.updates) - min(len(r.updates), r.kept)
-		reply.Lost = a.Seq < uint64(first) || a.Seq > r.seq
+		own := r.sum(a.Seq)
+		reply.Lost = a.Seq < uint64(first) || a.Seq > r.seq || own != nil && len(a.Sum) > 0 && !bytes.Equal(own, a.Sum)
 		if !reply.Lost {
 			reply.Updates = r.updates[a.Seq:]
 		}
@@ -235,6 +242,14 @@ func (o *owner) reply(a wire.Ask) wire.AskReply {
 		reply.Answer = o.answers[answerKey(a.Player, a.Room, a.Key, a.Body)]
 	}
 	return reply
+}
+
+// sum is that of an update, nil when it is not there.
+func (r *ownedRoom) sum(seq uint64) []byte {
+	if seq == 0 || seq > uint64(len(r.updates)) {
+		return nil
+	}
+	return wire.UpdateSum(r.updates[seq-1].Message)
 }
 
 func answerKey(player, room, key string, body []byte) string {

@@ -305,6 +305,7 @@ func TestTakeover(t *testing.T) {
 		w.owner.update(r, false)
 	}
 	c.wantUpdates("the first owner", r, 1, 3)
+	since := w.owner.asks(wire.AskSince)
 	w.owner.takeOver()
 	for _, u := range r.updates {
 		w.owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 2, Seq: u.Seq, Time: u.Time}, u.Message)
@@ -319,6 +320,9 @@ func TestTakeover(t *testing.T) {
 	w.owner.update(r, false)
 	delete(c.quiet, wire.TypeTick)
 	c.wantUpdates("nothing of the old one", r, 4, 4)
+	if n := w.owner.asks(wire.AskSince); n != since {
+		t.Errorf("it said the newest update, and was asked %d times whether it has it", n-since)
+	}
 	if o := g.player("bob").rejoin("lobby", r.log, 4); o.num("epoch") != 2 {
 		t.Fatal(o.text)
 	}

@@ -60,8 +60,8 @@ func (f *feed) synchronise(now time.Time) time.Time {
 		f.askOlder(y.behind - 1)
 	default:
 		from := f.copy.seq
-		f.ask(wire.Ask{Op: wire.AskSince, Seq: from}, func(r wire.AskReply, err error, now time.Time) {
-			f.gotNewer(r, err, now)
+		f.ask(wire.Ask{Op: wire.AskSince, Seq: from, Sum: f.newestSum()}, func(r wire.AskReply, err error, now time.Time) {
+			f.gotNewer(from, r, err, now)
 		})
 	}
 	return time.Time{}
@@ -139,8 +139,8 @@ func (f *feed) gotSnapshot(r wire.AskReply, err error, now time.Time) {
 	y.since = y.since || len(c.early) > 0
 }
 
-// gotNewer takes the updates behind the newest.
-func (f *feed) gotNewer(r wire.AskReply, err error, now time.Time) {
+// gotNewer takes the updates behind from, the newest when they were asked for.
+func (f *feed) gotNewer(from uint64, r wire.AskReply, err error, now time.Time) {
 	if f.failed(err, now) || f.otherLog(r) {
 		return
 	}
@@ -150,15 +150,18 @@ func (f *feed) gotNewer(r wire.AskReply, err error, now time.Time) {
 	case r.Seq < c.seq && r.Epoch > c.speaker:
 		y.snapshot = true // judged there
 		return
-	case r.Lost && r.Seq > c.seq:
+	case r.Lost && r.Seq >= c.seq: // gone, or the newest is another one there
 		y.snapshot, y.replace = true, true
 		return
+	case from == c.seq && r.Seq >= from:
+		c.speaker = r.Epoch
 	}
 	c.epoch = max(c.epoch, r.Epoch)
 	for _, u := range r.Updates {
-		if u.Seq == c.seq+1 {
-			f.publish(wire.OutHeader{Epoch: r.Epoch, Seq: u.Seq, Time: u.Time}, u.Message)
-		}
+		f.update(wire.OutHeader{Epoch: r.Epoch, Seq: u.Seq, Time: u.Time}, r.Log, u.Message)
+	}
+	if y.doubtful() {
+		return
 	}
 	f.takeEarly()
 	switch {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 )
@@ -12,6 +13,7 @@ type Ask struct {
 	Op      string   `json:"op"`
 	Room    string   `json:"room"`
 	Seq     uint64   `json:"seq,omitempty"`     // AskSince: updates behind this one
+	Sum     []byte   `json:"sum,omitempty"`     // AskSince: UpdateSum of update Seq as the asker has it; empty when it has none
 	Players []string `json:"players,omitempty"` // AskYou; at most MaxAskPlayers
 	Player  string   `json:"player,omitempty"`  // AskAnswer; empty for an operator's action
 	Key     string   `json:"key,omitempty"`     // AskAnswer
@@ -23,8 +25,8 @@ const MaxAskPlayers = 200
 
 // Operations of Ask.
 const (
-	AskSnapshot = "snapshot" // Log, Seq, Epoch, Time, View
-	AskSince    = "since"    // Log, Updates behind Seq, or none and Lost when they are gone
+	AskSnapshot = "snapshot" // Log, Seq, Sum, Epoch, Time, View
+	AskSince    = "since"    // Log, Updates behind Seq, or none and Lost when they are gone, or update Seq is another one here
 	AskYou      = "you"      // You
 	AskAnswer   = "answer"   // Answer, or Pending when the command is known and not yet definite; neither when it is unknown
 )
@@ -34,6 +36,7 @@ type AskReply struct {
 	Error   *Error                     `json:"error,omitempty"` // CodeUnknownRoom, CodeUnavailable
 	Log     string                     `json:"log,omitempty"`
 	Seq     uint64                     `json:"seq,omitempty"` // newest update that View contains
+	Sum     []byte                     `json:"sum,omitempty"` // AskSnapshot: UpdateSum of update Seq; empty when it is not kept
 	Epoch   uint64                     `json:"epoch,omitempty"`
 	Time    int64                      `json:"t,omitempty"` // game time, nanoseconds
 	View    json.RawMessage            `json:"view,omitempty"`
@@ -52,6 +55,13 @@ type OutRecord struct {
 	Seq     uint64 `json:"seq"`
 	Time    int64  `json:"t"` // game time, nanoseconds
 	Message []byte `json:"message"`
+}
+
+// UpdateSum tells updates of one number apart: behind a lost tail numbers are used again. It is the first 8 bytes of
+// the SHA-256 of a client message.
+func UpdateSum(message []byte) []byte {
+	sum := sha256.Sum256(message)
+	return sum[:8]
 }
 
 // OwnerPong is what the owner of a partition answers on PingSubject.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -29,9 +30,11 @@ type copied struct {
 	log     string // empty while nobody has told
 	seq     uint64
 	chain   uint64 // of its updates; 0 when they come from a snapshot
-	speaker uint64 // epoch of the owner that said the newest
+	newest  []byte // wire.UpdateSum of it; nil when it comes from a snapshot of an owner that did not have it
+	speaker uint64 // epoch of the owner that said it, or that it has it
 	ring    map[uint64]uint64
 	unsure  bool  // nothing is applied until a snapshot is there
+	replace bool  // likewise, and it takes the place of what is here
 	check   bool  // it was cut off, and nobody has answered since
 	wrong   int64 // since when it goes on along a tail that the log has lost; 0 for not
 	tick    int64
@@ -70,7 +73,7 @@ func (g *gateway) lookLater() {
 		for i := range g.w.cfg.rooms {
 			c := g.copyOf(roomName(i))
 			c.check = c.check || g.cutUntil != g.link.core && g.link.connected()
-			if c.unsure || c.check || g.w.now-c.heard > quiet {
+			if c.unsure || c.replace || c.check || g.w.now-c.heard > quiet {
 				g.catchUp(roomName(i))
 			}
 			if c.wrong != 0 && g.w.now-c.wrong > int64(putRightWithin) {
@@ -100,35 +103,44 @@ func (g *gateway) copyOf(room string) *copied {
 	return c
 }
 
-// heard takes a message of an owner. One that names another log, or of a newer owner that does not know what
-// an owner before said, tells that the log lost its tail.
+// heard takes a message of an owner. One that names another log, or of an owner that does not know what
+// an owner before said, or says another update in its place, tells that the log lost its tail.
 func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.OutHeader, body []byte) {
 	c := g.copyOf(room)
 	c.heard = g.w.now
-	newer := h.Epoch > c.speaker
-	switch was, ok := c.ring[h.Seq]; {
+	switch {
 	case g.w.cfg.broken == staysAstray:
-	case log != "" && c.log != "" && log != c.log:
+	case log != "" && c.log != "" && log != c.log, class == wire.OutMeta:
 		c.unsure = true
-	case class == wire.OutMeta, class == wire.OutUpdate && h.Seq <= c.seq && newer && ok && was != sum(body):
-		c.unsure = true
-	case class == wire.OutTick && h.Seq < c.seq && newer:
+	case class == wire.OutUpdate && c.differs(h.Seq, body):
+		c.replace = true
+	case class == wire.OutTick && h.Seq < c.seq && h.Epoch > c.speaker:
 		g.jump(room)
 	}
 	switch {
-	case c.unsure:
+	case c.unsure || c.replace:
 		g.jump(room)
 		return
 	case class == wire.OutTick && h.Time >= c.tick:
 		c.tick = h.Time
-	case class == wire.OutUpdate && h.Seq == c.seq+1:
+	case class == wire.OutUpdate && h.Seq == c.seq:
+		c.speaker = h.Epoch
+	case class == wire.OutUpdate && h.Seq == c.seq+1 && (h.Epoch == c.speaker || g.w.cfg.broken == staysAstray):
 		g.apply(room, h.Epoch, h.Seq, body)
 	case class == wire.OutUpdate && h.Seq > c.seq && g.w.cfg.broken == ignoresGaps:
 		g.apply(room, h.Epoch, h.Seq, body)
 	}
-	if h.Seq > c.seq {
+	if h.Seq > c.seq || class == wire.OutTick && h.Seq == c.seq && h.Epoch > c.speaker {
 		g.catchUp(room)
 	}
+}
+
+// differs reports whether an update is another one than the copy has under its number.
+func (c *copied) differs(seq uint64, body []byte) bool {
+	if was, ok := c.ring[seq]; ok {
+		return was != sum(body)
+	}
+	return seq == c.seq && c.newest != nil && !bytes.Equal(c.newest, wire.UpdateSum(body))
 }
 
 // ringUpdates is how many updates a gateway has of a room.
@@ -146,7 +158,7 @@ func (g *gateway) apply(room string, epoch, seq uint64, body []byte) {
 	if seq != c.seq+1 || !ok {
 		g.w.fail("%s applies an update %d of %s behind %d that is not the next", g.name, seq, room, c.seq)
 	}
-	c.seq, c.chain, c.speaker, c.ring[seq] = seq, u.chain, epoch, u.sum
+	c.seq, c.chain, c.newest, c.speaker, c.ring[seq] = seq, u.chain, wire.UpdateSum(body), epoch, u.sum
 	delete(c.ring, seq-ringUpdates)
 	if u.phase != "" {
 		c.phase, c.round = u.phase, u.round
@@ -160,12 +172,16 @@ func (g *gateway) catchUp(room string) {
 	if c.asking {
 		return
 	}
-	if c.unsure {
+	if c.unsure || c.replace {
 		g.jump(room)
 		return
 	}
 	c.asking = true
-	g.w.ask(&g.link, wire.Ask{Op: wire.AskSince, Room: room, Seq: c.seq}, func(r *wire.AskReply) {
+	from, newest := c.seq, c.newest
+	if g.w.cfg.broken == staysAstray {
+		newest = nil
+	}
+	g.w.ask(&g.link, wire.Ask{Op: wire.AskSince, Room: room, Seq: from, Sum: newest}, func(r *wire.AskReply) {
 		if g.life != life {
 			return
 		}
@@ -182,15 +198,33 @@ func (g *gateway) catchUp(room string) {
 			g.jump(room)
 		case r.Seq < c.seq: // a follower that is behind
 		case r.Lost:
+			c.replace = true
 			g.jump(room)
 		default:
-			for _, u := range r.Updates {
-				if u.Seq == c.seq+1 {
-					g.apply(room, r.Epoch, u.Seq, u.Message)
-				}
-			}
+			g.newer(room, from, r)
 		}
 	})
+}
+
+// newer takes the updates behind from, the newest when they were asked for.
+func (g *gateway) newer(room string, from uint64, r *wire.AskReply) {
+	c := g.copyOf(room)
+	if from == c.seq {
+		c.speaker = r.Epoch
+	}
+	for _, u := range r.Updates {
+		switch {
+		case c.unsure || c.replace:
+		case u.Seq <= c.seq:
+			if c.differs(u.Seq, u.Message) {
+				c.replace = true
+			} else if u.Seq == c.seq {
+				c.speaker = r.Epoch
+			}
+		case u.Seq == c.seq+1:
+			g.apply(room, r.Epoch, u.Seq, u.Message)
+		}
+	}
 }
 
 func (g *gateway) jump(room string) {
@@ -211,11 +245,17 @@ func (g *gateway) jump(room string) {
 		if r == nil || r.Error != nil || json.Unmarshal(r.View, &v) != nil {
 			return
 		}
-		c.unsure, c.check = false, false
-		if r.Log == c.log && r.Seq < c.seq && r.Epoch <= c.speaker {
+		replace := c.replace
+		c.unsure, c.replace, c.check = false, false, false
+		switch {
+		case r.Log != c.log || r.Seq < c.seq && r.Epoch > c.speaker || replace && r.Seq >= c.seq:
+		case r.Seq > c.seq:
+			g.catchUp(room)
+			return
+		default:
 			return
 		}
-		c.log, c.seq, c.speaker, c.phase, c.round = r.Log, r.Seq, r.Epoch, v.Phase, v.Round
+		c.log, c.seq, c.newest, c.speaker, c.phase, c.round = r.Log, r.Seq, r.Sum, r.Epoch, v.Phase, v.Round
 		c.chain, c.ring, c.wrong = 0, map[uint64]uint64{}, 0
 		c.jumps++
 	})

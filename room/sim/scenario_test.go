@@ -59,6 +59,7 @@ func TestScenarios(t *testing.T) {
 		{"the log loses its tail after the crash", powerCut(afterTheCrash)},
 		{"the log loses its tail mid-settlement", powerCut(midSettlement)},
 		{"the log loses its tail twice", lostTwice},
+		{"the log loses its tail, which only gateways have, and they hear little", seenByGateways},
 		{"the log loses its tail, and stakes of the tail are booked late", bookedLate},
 		{"servers of two versions, and the log is written by the older while one of it is there", twoVersions},
 		{"the log is trimmed, though owners die and the archive fails meanwhile", logIsTrimmed},
@@ -366,6 +367,27 @@ func lostTwice(sc *scene) {
 		}
 		sc.run(sc.between(1100*time.Millisecond, 2*time.Second)) // the log keeps what was said
 	}
+}
+
+// seenByGateways cuts the power when nobody bets, and all room servers die. What the next owner says in the place of
+// what gateways have is lost on the way, as often as not.
+func seenByGateways(sc *scene) {
+	rounds := sc.truth.rounds
+	sc.until("a round is over", 2*time.Minute, func() bool { return sc.truth.rounds > rounds })
+	sc.run(sc.between(0, 3*time.Second))
+	sc.cutPower(sc.between(100*time.Millisecond, time.Second), sc.between(darkFrom, darkTo))
+	sc.redis.flush()
+	for _, s := range sc.servers {
+		s.kill()
+		sc.at(sc.log.silent+int64(sc.between(0, time.Second)), s.start)
+	}
+	sc.at(sc.log.silent, func() { sc.cfg.loss = 0.4 })
+	for _, g := range sc.gateways {
+		g.link.core += int64(sc.between(0, 5*time.Second))
+	}
+	sc.run(sc.between(8*time.Second, 15*time.Second))
+	sc.cfg.loss = 0
+	sc.run(2 * putRightWithin)
 }
 
 // bookedLate cuts the power when stakes wait for the ledger, and players leave, so that nobody

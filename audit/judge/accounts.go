@@ -144,7 +144,8 @@ func (a *Accounts) Newest(player string) int64 {
 }
 
 // Gap is nil when the chains of all accounts are whole. It is for logs that were read to
-// an end where no result is on its way.
+// an end where no result is on its way (Outstanding) and no seed either (Abandoned): what a
+// round without its seed has paid is not followed.
 func (a *Accounts) Gap() *Difference {
 	for _, player := range a.Players() {
 		x := a.byPlayer[player]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"testing"
 	"time"
 
 	"tickcast/archive"
@@ -58,6 +59,9 @@ func (w *world) resting() string {
 		r := w.truth.rooms[roomName(i)]
 		if r == nil || r.phase != "idle" {
 			return roomName(i) + " is not paused"
+		}
+		if r.seed != nil && r.shown < r.round {
+			return fmt.Sprintf("the seed of round %d of %s is not in the log", r.round, r.id)
 		}
 		for _, g := range w.gateways {
 			if have, want := g.copyOf(roomName(i)).seq, len(w.truth.updates[roomName(i)]); have != uint64(want) {
@@ -165,6 +169,9 @@ func (w *world) judge() {
 	for player := range strayed {
 		accounts.Lose(player)
 	}
+	if from := log.Abandoned(); len(from) > 0 {
+		w.fail("the auditor finds no seed of the last rounds of rooms, by their UUIDs: %v", from)
+	}
 	if gap := accounts.Gap(); gap != nil {
 		w.fail("the auditor: %v", gap)
 	}
@@ -174,6 +181,20 @@ func (w *world) judge() {
 		}
 		if balance, ok := accounts.At(player, a.version); !ok || balance != a.balance || accounts.Newest(player) != a.version {
 			w.fail("the auditor has %d of %s at version %d, the book %d", balance, player, a.version, a.balance)
+		}
+	}
+}
+
+// TestTheWorldRestsBehindItsLastSeed: a seed may come long behind all else that its round
+// owes, and without it the auditor does not follow what the round has paid.
+func TestTheWorldRestsBehindItsLastSeed(t *testing.T) {
+	for seed := range uint64(10) {
+		w := playScene(seed+1, "the last seed is late", func(sc *scene) {
+			sc.await(sc.flight())
+			sc.log.seedDelay = 2 * time.Second
+		})
+		if w.broken != nil {
+			t.Errorf("seed %d: %v", seed+1, w.broken)
 		}
 	}
 }

@@ -27,7 +27,8 @@ type stream struct {
 	offset    int64  // of the leader's clock
 	silent    int64  // nothing is stored before
 	stale     stale
-	misled    int // how often a server was told that the log ends before what it has folded
+	seedDelay time.Duration // how much longer seeds are on their way than all else
+	misled    int           // how often a server was told that the log ends before what it has folded
 	seen      map[string]stored
 	keys      map[string]int // of commands, for what is broken
 }
@@ -185,7 +186,12 @@ func (l serverLog) Append(rec wire.OwnerRecord) {
 	if l.w.cfg.broken == noFence {
 		m.expect = nil
 	}
-	l.publish(&l.s.link, m, 500*time.Millisecond, l.s.later(func(r *room.Replica, a ack) { r.Settled(rec, a.seq, a.err) }))
+	settled := l.s.later(func(r *room.Replica, a ack) { r.Settled(rec, a.seq, a.err) })
+	if l.seedDelay > 0 && rec.Kind == "reveal" {
+		l.w.after(l.seedDelay, func() { l.publish(&l.s.link, m, 500*time.Millisecond, settled) })
+		return
+	}
+	l.publish(&l.s.link, m, 500*time.Millisecond, settled)
 }
 
 // Claim implements room.Log.

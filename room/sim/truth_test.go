@@ -72,6 +72,7 @@ type roomTruth struct {
 	point int64     // of the round
 	ends  game.Time // of the flight
 	open  bool      // the secret is one
+	shown uint64    // the newest round whose seed is in the log
 	crash map[uint64]int64
 	// strays are crash points of rounds of lost tails.
 	strays map[uint64]int64
@@ -105,6 +106,7 @@ func (t *truth) fold(rec room.Record) {
 		return
 	}
 	t.action(rec)
+	t.revealed(rec)
 	if t.again == nil {
 		t.w.history.result(t, rec)
 	} else if r, ok := resultOf(rec); ok {
@@ -167,6 +169,21 @@ func (t *truth) action(rec room.Record) {
 		t.list = append(t.list, t.rooms[rec.Room])
 	case a.Op == wire.ActionVoid && r != nil:
 		r.open = false
+	}
+}
+
+// revealed notes that the log has a seed, which may be before an update tells the end of its
+// round.
+func (t *truth) revealed(rec room.Record) {
+	var evt struct {
+		wire.OwnerRecord
+		Data struct{ Round uint64 } `json:"d"`
+	}
+	if rec.Kind != wire.KindOwner || !bytes.Contains(rec.Data, []byte(`"k":"reveal"`)) || json.Unmarshal(rec.Data, &evt) != nil {
+		return
+	}
+	if r := t.rooms[evt.Room]; r != nil {
+		r.shown = max(r.shown, evt.Data.Round)
 	}
 }
 

@@ -11,7 +11,10 @@ OUTPUT := test-output
 TEST ?= go test
 # What is given to go test besides: make test ARGS='-run TestRace -v' PACKAGES=./room/...
 ARGS ?=
-PACKAGES ?= ./...
+# Packages are tested in this order, the longest first.
+PACKAGES ?= ./app ./room ./web ./server ./ledger ./loadtest ./...
+# Of the tests of a package that may run beside each other: most of them wait most of the time.
+PARALLEL ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 FUZZTIME ?= 10s
 # Of the plan of make chaos.
 SEED ?= 1
@@ -32,8 +35,13 @@ run: ## Start everything in one process, with its data in ./data
 	go run .
 
 .PHONY: test
-test: deps test-deploy test-peers test-sim ## Run the tests (installs what they need on Debian as root)
-	$(TEST) $(RACE) -shuffle=on -timeout 30m $(ARGS) $(PACKAGES)
+test: deps ## Run the tests (installs what they need on Debian as root)
+	$(MAKE) --no-print-directory -j 2 test-packages test-sim test-peers test-deploy
+
+# All but what the other three do, which are done meanwhile.
+.PHONY: test-packages
+test-packages:
+	$(TEST) $(RACE) -shuffle=on -timeout 30m -parallel $(PARALLEL) $(ARGS) $(PACKAGES)
 
 .PHONY: test-deploy
 test-deploy: ## Check the compose file, the image and the configurations in deploy/
@@ -47,13 +55,14 @@ test-peers: ## Test the harness of the comparison (Linux)
 SIM ?=
 
 .PHONY: test-sim
-test-sim: ## Simulate a partition; the race detector would find nothing there and take seven times as long
-	[ -z "$(RACE)" ] || go test -timeout 30m -run 'TestSimulation|TestScenarios' ./room/sim $(SIM)
+test-sim: ## Simulate a partition, and play models; the race detector would find nothing there and take ten times as long
+	[ -z "$(RACE)" ] || go test -timeout 30m ./room/sim $(SIM)
+	[ -z "$(RACE)" ] || go test -run TestAnyInterleaving ./room/crash
 
 .PHONY: test-long
 test-long: SIM = -sim.rounds 20000 -sim.times 500
 test-long: deps test-compose test-sim ## Run the tests that take too long for every change as well
-	$(TEST) $(RACE) -shuffle=on -timeout 60m -tags long $(ARGS) $(PACKAGES)
+	$(TEST) $(RACE) -shuffle=on -timeout 60m -parallel $(PARALLEL) -tags long $(ARGS) $(PACKAGES)
 
 ROUNDS ?= 100000
 

@@ -340,8 +340,8 @@ func (r *lossyRelay) relay(to io.Writer, from *bufio.Reader) {
 // TestEverythingRestartsInTurn restarts every process in good order, one after the other, while
 // rounds go on and bets are placed. None is voided.
 func TestEverythingRestartsInTurn(t *testing.T) {
+	t.Parallel()
 	t.Run("rolling restart of everything during 20 rounds with 0 voids", func(t *testing.T) {
-		t.Parallel()
 		d := startDeployment(t)
 		const room = "quick"
 		d.run("rooms", "create", room, "--api", d.gateways[0].internal,

@@ -58,6 +58,7 @@ func TestServe(t *testing.T) {
 
 // TestFirstRooms wants a room of each game at the first start, and only then.
 func TestFirstRooms(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	s := newServer(t, nil, "serve", "--data", data)
 	rooms := func(args ...string) string {

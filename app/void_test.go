@@ -14,8 +14,8 @@ const soars = 800
 // TestVoidInFlight: an operator voids a round behind a cash-out at 5x, and its owner is
 // killed in the middle of giving back the other bets.
 func TestVoidInFlight(t *testing.T) {
+	t.Parallel()
 	t.Run("a void after a 5x cash-out leaves that win", func(t *testing.T) {
-		t.Parallel()
 		m := startMoments(t, "betting_ms=5000", "crashed_ms=100")
 		r := m.soaring()
 		m.ann.begin("bet", r.Round, betOf{Amount: 1000, Auto: 500}).wantOK(nil)

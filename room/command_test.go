@@ -37,6 +37,7 @@ func (m *modelBook) stakesOf(player string) (n int) {
 // had, and later, as it names its round, that this is over. The key is then free for another
 // command.
 func TestACommandTakesEffectOnceForEver(t *testing.T) {
+	t.Parallel()
 	r := &repeated{rig: newRig(t)}
 	r.create("lobby", "crash", fastCrash)
 	round := func() uint64 { return r.p.rooms["lobby"].game.Round() }

@@ -50,6 +50,7 @@ func longRace() map[string]any {
 }
 
 func TestDigestsAgree(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 1)
 	hosts := []*hosted{s.host("one", false), s.host("two", false)}
 	s.create("derby", "race", longRace())
@@ -69,6 +70,7 @@ func TestDigestsAgree(t *testing.T) {
 }
 
 func TestAFoldThatDisagreesHalts(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 1)
 	hosts := []*hosted{s.hostOf("one", false, race.Kind{}), s.hostOf("two", false, driftingKind{})}
 	s.create("derby", "race", longRace())

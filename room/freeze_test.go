@@ -12,6 +12,7 @@ import (
 // TestFrozenStatesDoNotChange encodes states in other goroutines while the fold goes
 // on with bets, cash-outs, taps and whole rounds.
 func TestFrozenStatesDoNotChange(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create("lobby", "crash", map[string]any{"betting_ms": 300, "crashed_ms": 200, "cap": 150})
 	r.create("derby", "race", map[string]any{"gathering_ms": 100, "running_ms": 200, "max_taps_per_s": 100})
@@ -48,6 +49,7 @@ func TestFrozenStatesDoNotChange(t *testing.T) {
 
 // TestDigestsOfLargeStatesAreRare folds as many records with one room and with many.
 func TestDigestsOfLargeStatesAreRare(t *testing.T) {
+	t.Parallel()
 	digestsWith := func(rooms int) (taken int) {
 		r := newRig(t)
 		for i := range rooms {

@@ -125,6 +125,7 @@ func TestAPlannedMoveIsNotSeen(t *testing.T) {
 // TestADeclinedOfferChangesNothing has the best candidate say no, as one does that is
 // about to end, and not answer, as one does that hangs.
 func TestADeclinedOfferChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 1)
 	names := assign(1, []string{"a", "b"})[0]
 	owner := s.host(names[1], false)

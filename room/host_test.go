@@ -16,6 +16,7 @@ import (
 )
 
 func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 2)
 	h := s.host("one", true)
 	s.create("lobby", "crash", fastCrash)
@@ -36,6 +37,7 @@ func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
 
 // TestTheLogIsEnough restarts a host whose snapshots are damaged in one place or both.
 func TestTheLogIsEnough(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 1)
 	js, err := jetstream.New(s.connect(bus.RoleRoom))
 	if err != nil {
@@ -113,6 +115,7 @@ func TestABookingThatIsLostIsSentAgain(t *testing.T) {
 }
 
 func TestTwoHostsShareAndTakeOver(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 4)
 	one, two := s.host("one", false), s.host("two", false)
 	s.eventually("each owns its share", func() bool { return one.owned() == 2 && two.owned() == 2 })
@@ -226,6 +229,7 @@ func anotherSecret(t *testing.T) {
 // TestAHaltedCandidateIsNotWaitedFor has the best candidate by name be one that
 // cannot fold the room: the owner must not hand over to it again and again.
 func TestAHaltedCandidateIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 1)
 	best := assign(1, []string{"a", "b"})[0]
 	right := s.host(best[1], false)

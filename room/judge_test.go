@@ -176,6 +176,7 @@ func (r *rig) askAgain() {
 // TestTheAuditorAgreesWithTheFold: the auditor's own path asks the ledger for the very
 // bookings that the fold asks for, in any history and at any end of it.
 func TestTheAuditorAgreesWithTheFold(t *testing.T) {
+	t.Parallel()
 	bets, ends := 0, map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		r := newRig(t)

@@ -75,6 +75,7 @@ func checkTicks(t *testing.T, ticks []wire.Tick) {
 
 // TestThousandsLoseAtOnce: everybody is told, in messages that NATS takes.
 func TestThousandsLoseAtOnce(t *testing.T) {
+	t.Parallel()
 	const players = 12_000
 	r := newRig(t)
 	r.create("lobby", "crash", map[string]any{"betting_ms": 1000, "cap": 110, "max_round_win": 100_000_000_000})
@@ -256,6 +257,7 @@ func TestUpdatesAreCutAtMostFiftyTimesASecond(t *testing.T) {
 // TestEveryFoldHasTheSameState folds random histories again, from the start and
 // from a snapshot on the way: they end in the same state and say the same.
 func TestEveryFoldHasTheSameState(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		r := newRig(t)
 		r.create("lobby", "crash", fastCrash)

@@ -83,6 +83,7 @@ func (s *replayStage) direct() (list []Record) {
 }
 
 func TestReplayReadsWhatDirectGetsRead(t *testing.T) {
+	t.Parallel()
 	s := newReplayStage(t)
 	var replayed []Record
 	next, err := s.f.replay(t.Context(), 1, s.records, func(rec Record) error { replayed = append(replayed, rec); return nil })

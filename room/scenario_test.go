@@ -19,6 +19,7 @@ import (
 // TestScenarios: what the fold makes of the log in corners, each case named by its
 // sentence. Those that only the rules of crash decide are in its package.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	for _, s := range []struct {
 		sentence string
 		show     func(*testing.T)

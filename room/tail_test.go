@@ -19,6 +19,7 @@ import (
 // does: sequences are used again, and a fold that went on would have folded what
 // never happened. It begins again, and the log tells so.
 func TestALostTailIsNoticed(t *testing.T) {
+	t.Parallel()
 	log := testsvc.StartNATS(t, "")
 	h := startLonely(t, log.URL, 1)
 	h.wantMore("rounds")
@@ -61,6 +62,7 @@ func (h *lonelyHost) wantNamed(url string) {
 // TestALostClaimIsNoticed loses the newest claim with the tail: none against its epoch is
 // ever taken, and nobody writes what would show the loss.
 func TestALostClaimIsNoticed(t *testing.T) {
+	t.Parallel()
 	log := testsvc.StartNATS(t, "")
 	h := startLonely(t, log.URL, 1, func(cfg *HostConfig) { cfg.Alone = false })
 	h.wantMore("rounds")

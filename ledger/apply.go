@@ -59,7 +59,7 @@ type applied struct {
 }
 
 // apply is Apply with what the wallet has said to some of the bookings.
-func (b *Book) apply(ctx context.Context, bookings []wire.Booking, verdicts map[string]verdict) (applied, error) {
+func (b *Book) apply(ctx context.Context, bookings []wire.Booking, verdicts map[string]*verdict) (applied, error) {
 	if len(bookings) == 0 {
 		return applied{}, nil
 	}
@@ -81,7 +81,7 @@ func (b *Book) apply(ctx context.Context, bookings []wire.Booking, verdicts map[
 	return done, nil
 }
 
-func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking, verdicts map[string]verdict) (done applied, err error) {
+func (b *Book) tryApply(ctx context.Context, bookings []wire.Booking, verdicts map[string]*verdict) (done applied, err error) {
 	// Read committed is enough: everything that a decision depends on is read
 	// after the locks that those who change it hold as well, and what has no row to
 	// lock yet is guarded by a primary key.

@@ -28,8 +28,8 @@ type batch struct {
 	bets     map[string]*bet // by the ID of the stake; those that the batch names
 	outcomes map[string]outcome
 	archived map[roundKey]bool
-	calls    map[string]*call   // of the wallet, by booking
-	verdicts map[string]verdict // by booking
+	calls    map[string]*call    // of the wallet, by booking
+	verdicts map[string]*verdict // by booking
 
 	out     writes
 	scored  map[scoreKey]*delta
@@ -80,7 +80,7 @@ type writes struct {
 	transfers, entries, bets, ends, bookings, roundScores, audit rows
 }
 
-func newBatch(t tx, b *Book, verdicts map[string]verdict) *batch {
+func newBatch(t tx, b *Book, verdicts map[string]*verdict) *batch {
 	return &batch{
 		tx: t, initial: b.initial, custody: b.custody, waits: b.waits, calls: map[string]*call{}, verdicts: verdicts,
 		accounts: map[string]*account{}, bets: map[string]*bet{},

@@ -119,7 +119,7 @@ func decodeBooking(subject string, data []byte) (wire.Booking, error) {
 // bookAndAnswer applies a batch and has its results written to the log. A batch
 // that the database refuses is halved, so that a booking which should not exist
 // does not stop those beside it. Verdicts are what the wallet said to some of them.
-func (w *Worker) bookAndAnswer(ctx context.Context, batch []delivered, verdicts map[string]verdict) {
+func (w *Worker) bookAndAnswer(ctx context.Context, batch []delivered, verdicts map[string]*verdict) {
 	if len(batch) == 0 {
 		return
 	}
@@ -171,7 +171,7 @@ func (w *Worker) tell(batch []delivered, done applied) {
 
 // applyPatiently applies a batch and tries again while the database is away, until
 // ctx ends.
-func (w *Worker) applyPatiently(ctx context.Context, batch []delivered, verdicts map[string]verdict) (applied, error) {
+func (w *Worker) applyPatiently(ctx context.Context, batch []delivered, verdicts map[string]*verdict) (applied, error) {
 	bookings := make([]wire.Booking, len(batch))
 	for i, d := range batch {
 		bookings[i] = d.booking

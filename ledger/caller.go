@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -54,7 +56,8 @@ type callTimes struct{ bound, try, lease time.Duration }
 type judged struct {
 	call    *call
 	booking wire.Booking
-	verdict verdict
+	verdict *verdict
+	settled chan struct{} // closed when the verdict was booked, or could not be
 }
 
 func newCaller(w *Worker, of wallet.Wallet) *caller {
@@ -125,7 +128,7 @@ func (c *caller) take(ctx context.Context) {
 	}
 }
 
-// make makes one call and passes its verdict on. A call that the end of ctx has cut
+// make makes one call and has its verdict booked. A call that the end of ctx has cut
 // off has none.
 func (c *caller) make(ctx context.Context, k *call) {
 	booking, err := k.decoded()
@@ -134,31 +137,81 @@ func (c *caller) make(ctx context.Context, k *call) {
 		return
 	}
 	start := time.Now()
-	answer, err := c.ask(ctx, k)
-	if err != nil && ctx.Err() != nil {
+	v := c.judge(ctx, k)
+	if v.err != nil && ctx.Err() != nil {
 		return
 	}
+	c.note(k, v, time.Since(start))
+	for {
+		j := judged{k, booking, v, make(chan struct{})}
+		c.done <- j
+		<-j.settled
+		if !v.overtaken || ctx.Err() != nil { // whoever claims the call next asks again
+			return
+		}
+		c.refresh(ctx, k.player, v)
+	}
+}
+
+// judge asks the wallet. Only the answer to a first try tells a balance that is as new: to others it
+// is what the wallet had answered first.
+func (c *caller) judge(ctx context.Context, k *call) *verdict {
+	v := &verdict{op: k.op}
+	before, err := c.worker.book.Balance(ctx, k.player)
+	if err != nil {
+		v.err = err
+		return v
+	}
+	v.version = before.Version
+	var tries int
+	v.answer, tries, v.err = c.ask(ctx, k)
+	if claimed := time.Since(time.UnixMilli(k.since)) > c.times.lease; v.err == nil && (tries > 1 || k.tries > 0 || claimed) {
+		c.refresh(ctx, k.player, v)
+	}
+	return v
+}
+
+// refresh asks the wallet for the balance alone.
+func (c *caller) refresh(ctx context.Context, player string, v *verdict) {
+	ctx, cancel := context.WithTimeout(ctx, c.times.bound)
+	defer cancel()
+	var err error
+	v.version, v.answer.Balance, err = c.told(ctx, player)
+	v.dumb = err != nil
+}
+
+// told is what the wallet says that a player has, and the version of the account in the book before.
+func (c *caller) told(ctx context.Context, player string) (version, amount int64, err error) {
+	before, err := c.worker.book.Balance(ctx, player)
+	if err != nil {
+		return 0, 0, err
+	}
+	amount, err = c.wallet.Balance(ctx, player)
+	return before.Version, amount, err
+}
+
+// note counts a call, and tells people what they should know of it.
+func (c *caller) note(k *call, v *verdict, took time.Duration) {
 	outcome := "done"
 	switch {
-	case err != nil:
+	case v.err != nil:
 		outcome = "unknown"
-		c.worker.log.Warn("the wallet gave no definite answer", "op", k.op, "id", k.id, "err", err)
-	case !answer.Done:
+		c.worker.log.Warn("the wallet gave no definite answer", "op", k.op, "id", k.id, "err", v.err)
+	case !v.answer.Done:
 		outcome = "refused"
 		if k.op != opWithdraw {
-			c.worker.log.Error("the wallet refuses what it owes", "op", k.op, "id", k.id, "code", answer.Code, "message", answer.Message)
+			c.worker.log.Error("the wallet refuses what it owes", "op", k.op, "id", k.id, "code", v.answer.Code, "message", v.answer.Message)
 		}
 	}
 	c.worker.metrics.calls.WithLabelValues(string(k.op), outcome).Inc()
-	c.worker.metrics.callTime.Observe(time.Since(start).Seconds())
-	c.done <- judged{k, booking, verdict{op: k.op, answer: answer, err: err}}
+	c.worker.metrics.callTime.Observe(took.Seconds())
 }
 
-// ask asks until the answer is definite or the bound is reached.
-func (c *caller) ask(ctx context.Context, k *call) (wallet.Answer, error) {
+// ask asks until the answer is definite or the bound is reached, and tells how often.
+func (c *caller) ask(ctx context.Context, k *call) (answer wallet.Answer, tries int, err error) {
 	t, err := k.transaction()
 	if err != nil {
-		return wallet.Answer{}, err
+		return wallet.Answer{}, 0, err
 	}
 	do := map[callOp]func(context.Context, wallet.Transaction) (wallet.Answer, error){
 		opWithdraw: c.wallet.Withdraw, opDeposit: c.wallet.Deposit, opRollback: c.wallet.Rollback,
@@ -168,7 +221,8 @@ func (c *caller) ask(ctx context.Context, k *call) (wallet.Answer, error) {
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval = callWait, callWaitMax
 	var last error
-	answer, err := backoff.Retry(ctx, func() (wallet.Answer, error) {
+	answer, err = backoff.Retry(ctx, func() (wallet.Answer, error) {
+		tries++
 		try, cancel := context.WithTimeout(ctx, c.times.try)
 		defer cancel()
 		answer, err := do(try, t)
@@ -180,27 +234,32 @@ func (c *caller) ask(ctx context.Context, k *call) (wallet.Answer, error) {
 	if err != nil && last != nil {
 		err = last // that the time was up says less
 	}
-	return answer, err
+	return answer, tries, err
 }
 
 // settle books verdicts, those together that come together.
 func (c *caller) settle(ctx context.Context) {
 	for j := range c.done {
-		batch := []delivered{{booking: j.booking}}
-		verdicts := map[string]verdict{j.call.id: j.verdict}
-		for len(batch) < maxBatch {
+		list := []judged{j}
+		for len(list) < maxBatch {
 			select {
 			case next, ok := <-c.done:
 				if ok {
-					batch = append(batch, delivered{booking: next.booking})
-					verdicts[next.call.id] = next.verdict
+					list = append(list, next)
 					continue
 				}
 			default:
 			}
 			break
 		}
+		batch, verdicts := make([]delivered, len(list)), map[string]*verdict{}
+		for i, j := range list {
+			batch[i], verdicts[j.call.id] = delivered{booking: j.booking}, j.verdict
+		}
 		c.worker.bookAndAnswer(ctx, batch, verdicts)
+		for _, j := range list {
+			close(j.settled)
+		}
 	}
 }
 
@@ -209,11 +268,15 @@ func (w *Worker) balance(ctx context.Context, player string) (Balance, error) {
 	if w.caller == nil {
 		return w.book.Balance(ctx, player)
 	}
-	amount, err := w.caller.wallet.Balance(ctx, player)
-	if err != nil {
-		return Balance{}, err
+	for {
+		version, amount, err := w.caller.told(ctx, player)
+		if err != nil {
+			return Balance{}, err
+		}
+		if b, err := w.book.observe(ctx, Balance{player, amount, version}); !errors.Is(err, errOutdated) {
+			return b, err
+		}
 	}
-	return w.book.observe(ctx, player, amount)
 }
 
 // login tells whom the operator's wallet knows by a token.
@@ -243,18 +306,27 @@ func (w *Worker) reportWallet(ctx context.Context) {
 	w.metrics.oldest.Set(age.Seconds())
 }
 
-// observe keeps a balance that the wallet told, if it is another one than the book has:
-// a change that came from elsewhere gets a version of its own.
-func (b *Book) observe(ctx context.Context, player string, amount int64) (Balance, error) {
-	known, err := b.Balance(ctx, player)
-	if err != nil || known.Version == 0 || known.Amount == amount {
-		known.Amount = amount
+// errOutdated tells that the book has another version of the account already.
+var errOutdated = errors.New("the account has changed meanwhile")
+
+// observe keeps a balance that the wallet told when the account had that version, if it is another amount than
+// the book has: a change that came from elsewhere gets a version of its own.
+func (b *Book) observe(ctx context.Context, told Balance) (Balance, error) {
+	known, err := b.Balance(ctx, told.Player)
+	switch {
+	case err != nil:
 		return known, err
+	case known.Version != told.Version:
+		return known, errOutdated
+	case known.Version == 0 || known.Amount == told.Amount:
+		return told, nil
 	}
-	query := b.dialect.rebind(`UPDATE accounts SET balance = ?, version = version + 1 WHERE kind = 'player' AND id = ? AND balance <> ? RETURNING version`)
-	known.Amount = amount
-	if err := b.write.QueryRowContext(ctx, query, amount, player, amount).Scan(&known.Version); err != nil {
+	query := b.dialect.rebind(`UPDATE accounts SET balance = ?, version = version + 1 WHERE kind = 'player' AND id = ? AND version = ? RETURNING version`)
+	switch err := b.write.QueryRowContext(ctx, query, told.Amount, told.Player, told.Version).Scan(&told.Version); {
+	case errors.Is(err, sql.ErrNoRows):
+		return known, errOutdated
+	case err != nil:
 		return Balance{}, fmt.Errorf("keep balance of the wallet: %w", err)
 	}
-	return known, nil
+	return told, nil
 }

@@ -65,6 +65,10 @@ type verdict struct {
 	answer wallet.Answer
 	err    error  // the outcome is unknown
 	by     string // the operator who says so; empty for the wallet, which tells a balance too
+
+	version   int64 // of the player's account before the wallet told the balance
+	dumb      bool  // the wallet told none
+	overtaken bool  // set by the batch: something else was settled behind version, nothing is here
 }
 
 const callColumns = `id, op, target, booking, digest, player, amount, state, tries, error, since, due, ended`

@@ -118,13 +118,17 @@ func (x *batch) conclude(b *wire.Booking, digest string, code wire.Code) {
 }
 
 // settle meets a verdict on the call of a booking.
-func (x *batch) settle(b *wire.Booking, c *call, v verdict) {
+func (x *batch) settle(b *wire.Booking, c *call, v *verdict) {
 	now := time.Now()
 	known, answered := x.outcomes[b.ID]
 	if v.op != c.op {
 		// A withdrawal was asked for when it was to be undone already. Whatever came of
 		// it, it is undone.
 		x.answer(known.result, "repeated")
+		return
+	}
+	if v.overtaken = x.overtakes(b.Player, v); v.overtaken {
+		x.hold(b)
 		return
 	}
 	if v.by != "" {
@@ -160,7 +164,7 @@ func (x *batch) settle(b *wire.Booking, c *call, v verdict) {
 }
 
 // settleStake meets the wallet's answer to a withdrawal.
-func (x *batch) settleStake(b *wire.Booking, c *call, v verdict) {
+func (x *batch) settleStake(b *wire.Booking, c *call, v *verdict) {
 	now, a := time.Now(), v.answer
 	known, answered := x.outcomes[b.ID]
 	code := refusalOf(a)
@@ -183,10 +187,21 @@ func (x *batch) settleStake(b *wire.Booking, c *call, v verdict) {
 	x.conclude(b, c.digest, code)
 }
 
-// heard keeps a balance that the wallet told.
-func (x *batch) heard(player string, v verdict) {
+// tells reports whether a verdict has a balance.
+func (v *verdict) tells() bool { return v.err == nil && v.by == "" && !v.dumb }
+
+// overtakes reports whether the balance of a verdict may be older than the account's: the wallet was asked for
+// something else of the player's meanwhile, and it is not known what it did first.
+func (x *batch) overtakes(player string, v *verdict) bool {
 	a := x.accounts[player]
-	if a == nil || v.err != nil || v.by != "" || a.balance == v.answer.Balance {
+	return a != nil && v.tells() && a.version != v.version
+}
+
+// heard keeps a balance that the wallet told. That is a version of its own also if it is the
+// same amount: others that were on their way are older.
+func (x *batch) heard(player string, v *verdict) {
+	a := x.accounts[player]
+	if a == nil || !v.tells() {
 		return
 	}
 	a.balance = v.answer.Balance

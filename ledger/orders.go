@@ -71,7 +71,7 @@ func (w *Worker) obey(ctx context.Context, o wire.WalletOrder) error {
 	if err != nil {
 		return err
 	}
-	v := verdict{op: c.op, by: o.Operator, answer: wallet.Answer{Done: true}}
+	v := &verdict{op: c.op, by: o.Operator, answer: wallet.Answer{Done: true}}
 	switch {
 	case o.Op == wire.WalletDone:
 	case o.Op == wire.WalletDenied && c.op == opWithdraw:
@@ -93,7 +93,7 @@ func (w *Worker) obey(ctx context.Context, o wire.WalletOrder) error {
 		Audit: &wire.Action{ID: id, Operator: o.Operator, Op: "wallet_" + o.Op, At: now, Args: args},
 	}
 	// One transaction, so that nothing is resolved without a trace.
-	done, err := w.book.apply(ctx, []wire.Booking{booking, audit}, map[string]verdict{booking.ID: v})
+	done, err := w.book.apply(ctx, []wire.Booking{booking, audit}, map[string]*verdict{booking.ID: v})
 	if err != nil {
 		return err
 	}

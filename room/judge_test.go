@@ -246,8 +246,8 @@ func settleDown(r *rig) {
 	r.run(time.Second)
 }
 
-// TestTheAuditorSeesAFalseRecord alters one record of real rounds at a time.
-func TestTheAuditorSeesAFalseRecord(t *testing.T) {
+// sixRounds plays rounds, by two owners and under two versions, of which the fourth is void.
+func sixRounds(t *testing.T) *rig {
 	r := newRig(t)
 	r.create("lobby", "crash", fastCrash)
 	r.putInForce(2)
@@ -260,9 +260,18 @@ func TestTheAuditorSeesAFalseRecord(t *testing.T) {
 		round := r.p.rooms["lobby"].game.Round()
 		r.command("ann", "lobby", fmt.Sprintf("a%d", i), "bet", round, betArgs{Amount: 1000, Auto: 101})
 		r.command("bob", "lobby", fmt.Sprintf("b%d", i), "bet", round, betArgs{Amount: 500})
+		if i == 3 {
+			r.act("lobby", wire.ActionVoid, nil)
+		}
 		r.until("it crashed", func() bool { return r.phase("lobby") == "crashed" })
 	}
 	settleLobby(r)
+	return r
+}
+
+// TestTheAuditorSeesAFalseRecord alters a log of real rounds in one way at a time.
+func TestTheAuditorSeesAFalseRecord(t *testing.T) {
+	r := sixRounds(t)
 	if _, err := judgeLog(r.log); err != nil {
 		t.Fatalf("the log as it is: %v", err)
 	}
@@ -277,6 +286,37 @@ func TestTheAuditorSeesAFalseRecord(t *testing.T) {
 				t.Log(err)
 			}
 		})
+	}
+}
+
+// TestTheAuditorPassesAnOpeningOfNoEffect has an owner open a round whose log has not, or not
+// any more, the seed of the one before: it is as if he had not.
+func TestTheAuditorPassesAnOpeningOfNoEffect(t *testing.T) {
+	r := sixRounds(t)
+	want := foldedBookings(t, r)
+	for round := 1; round < 6; round++ {
+		for _, kind := range []string{"open", "reveal"} { // behind the one, before the other
+			log := slices.Clone(r.log)
+			i := nthFact(log, kind, round)
+			rec := log[i]
+			var evt wire.OwnerRecord
+			r.decode(rec.Data, &evt)
+			evt.Kind, evt.Data = "open", fmt.Appendf(nil, `{"round":%d,"rules":1}`, round+1)
+			rec.Data = game.Encode(evt)
+			if kind == "open" {
+				i++
+			}
+			log = renumber(slices.Insert(log, i, rec))
+			j, err := judgeLog(log)
+			if err != nil {
+				t.Errorf("round %d, at the %s: %v", round, kind, err)
+			} else if got := j.asked(); !slices.Equal(got, want) {
+				t.Errorf("round %d, at the %s: the auditor has\n%s\nwant\n%s", round, kind, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if got := foldedBookings(t, &rig{t: t, cfg: r.cfg, log: log}); !slices.Equal(got, want) {
+				t.Errorf("round %d, at the %s: the fold has\n%s\nwant\n%s", round, kind, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
 	}
 }
 
@@ -360,8 +400,11 @@ func falsehoods(r *rig) map[string]func([]Record) []Record {
 		"another rules version":   edit("open", func(_ *wire.OwnerRecord, f map[string]any) { f["rules"] = 2 }),
 		"a kind nobody knows":     edit("open", func(evt *wire.OwnerRecord, _ map[string]any) { evt.Kind = "gift" }),
 		"a reveal is missing": func(log []Record) []Record {
-			return renumber(slices.Delete(log, nthFact(log, "reveal", 1), nthFact(log, "reveal", 1)+1))
+			i := nthFact(log, "reveal", 5) // no round opens behind the next
+			return renumber(slices.Delete(log, i, i+1))
 		},
+		"no more seeds":             func(log []Record) []Record { return withoutSeeds(log, 2) },
+		"none of a void or later":   func(log []Record) []Record { return withoutSeeds(log, 4) },
 		"a record is missing":       func(log []Record) []Record { return slices.Delete(log, 20, 21) },
 		"a record comes twice":      func(log []Record) []Record { return slices.Insert(log, 20, log[20]) },
 		"two records change places": func(log []Record) []Record { log[20], log[21] = log[21], log[20]; return log },
@@ -434,12 +477,34 @@ func alterFirst(r *rig, log []Record, kind, field string, value any) []Record {
 	return log
 }
 
-// renumber gives the records behind a gap the sequences that hide it.
+// renumber gives records the sequences, and owners the epochs, that hide where some were taken
+// out or put in.
 func renumber(log []Record) []Record {
+	epochs := map[uint64]uint64{}
 	for i := range log {
-		log[i].Seq = uint64(i + 1)
+		seq := uint64(i + 1)
+		switch log[i].Kind {
+		case wire.KindClaim:
+			epochs[log[i].Seq] = seq
+		case wire.KindOwner:
+			var evt wire.OwnerRecord
+			if err := json.Unmarshal(log[i].Data, &evt); err != nil {
+				panic(err)
+			}
+			evt.Epoch = epochs[evt.Epoch]
+			log[i].Data = game.Encode(evt)
+		}
+		log[i].Seq = seq
 	}
 	return log
+}
+
+// withoutSeeds drops the reveals from the nth on.
+func withoutSeeds(log []Record, n int) []Record {
+	for i := nthFact(log, "reveal", n); i >= 0; i = nthFact(log, "reveal", n) {
+		log = slices.Delete(log, i, i+1)
+	}
+	return renumber(log)
 }
 
 // earlyReveal repeats a seed right behind the opening of its round.

@@ -87,14 +87,15 @@ func (c *crash) openOwed() bool {
 	return c.state == running && (c.phase == idle || c.ready) && !c.owed && c.chains.ready(c.current.Number)
 }
 
-// open begins the next round, with the bets that were placed during the flight.
+// open begins the next round, with the bets that were placed during the flight. What comes
+// before the reveal has no effect, but a log may not go on like that.
 func (c *crash) open(at at, data []byte) error {
 	var f openFact
 	if json.Unmarshal(data, &f) != nil {
 		return c.malformed(factOpen, data)
 	}
-	if c.owed && f.Round == c.current.Number+1 {
-		return c.room.differs(c.current, "what precedes the next round", "the reveal of this one's seed", "no reveal")
+	if c.owed && f.Round > c.current.Number+1 {
+		return c.unrevealed()
 	}
 	if !c.openOwed() || f.Round != c.current.Number+1 {
 		return nil
@@ -125,9 +126,7 @@ func (c *crash) reveal(data []byte) error {
 	}
 	rd := c.current
 	if f.Round > rd.Number || f.Round == rd.Number && !rd.done {
-		early := *rd
-		early.Number = f.Round
-		return c.room.differs(&early, "when a seed is revealed", "behind the end of its round", "before it")
+		return c.early(f.Round)
 	}
 	if f.Round < rd.Number || !c.owed {
 		return c.revealAgain(&f)
@@ -149,8 +148,20 @@ func (c *crash) reveal(data []byte) error {
 	return c.room.log.settle(rd)
 }
 
+// unrevealed says that the log goes on without the seed of the current round.
+func (c *crash) unrevealed() *Difference {
+	return c.room.differs(c.current, "what precedes the round behind the next", "the reveal of this one's seed", "no reveal")
+}
+
+// early says that the seed of a round came before its end.
+func (c *crash) early(round uint64) *Difference {
+	d := c.room.differs(nil, "when a seed is revealed", "behind the end of its round", "before it")
+	d.Round = round
+	return d
+}
+
 // falseSeed says what a seed should have hashed to.
-func (c *crash) falseSeed(rd *Round, s seed) error {
+func (c *crash) falseSeed(rd *Round, s seed) *Difference {
 	hash := sha256Hex(s[:])
 	return c.room.differs(rd, "SHA-256 of the revealed seed", hex.EncodeToString(c.chains.current.last[:]), hash)
 }

@@ -29,23 +29,25 @@ type flight struct {
 // learn looks for the seed of the round that flies. Without one the judge waits.
 func (c *crash) learn() (blocked bool, err error) {
 	rd := c.current
-	f, found, opened := c.room.log.scout.find(c.room.id, rd.Number)
-	if opened != 0 {
-		d := c.room.differs(rd, "what precedes the next round", "the reveal of this one's seed", "no reveal")
-		d.Seq = opened
-		return false, d
-	}
+	f, found := c.room.log.scout.find(c.room.id, rd.Number)
 	if !found {
 		return true, nil
 	}
 	s, ok := parseSeed(f.reveal.Seed)
-	if !ok || !s.follows(c.chains.current.last) {
-		d := c.falseSeed(rd, s).(*Difference)
-		d.Seq = f.seq
-		return false, d
+	var d *Difference
+	switch {
+	case f.kind == factOpen:
+		d = c.unrevealed()
+	case f.reveal.Round > rd.Number:
+		d = c.early(f.reveal.Round)
+	case !ok || !s.follows(c.chains.current.last):
+		d = c.falseSeed(rd, s)
+	default:
+		c.prepare(s)
+		return false, nil
 	}
-	c.prepare(s)
-	return false, nil
+	d.Seq = f.seq
+	return false, d
 }
 
 func (c *crash) prepare(s seed) {

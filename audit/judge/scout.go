@@ -27,8 +27,8 @@ type scout struct {
 
 type aheadFact struct {
 	seq    uint64
-	kind   string // factOpen or factReveal
-	reveal revealFact
+	kind   string     // factOpen or factReveal
+	reveal revealFact // of factOpen the round alone
 }
 
 type revealFact struct {
@@ -77,16 +77,14 @@ func (s *scout) passed(room string, seq uint64) {
 	s.facts[room] = facts
 }
 
-// find looks for the reveal of a round of a room. opened is the record that opens the
-// next round without it.
-func (s *scout) find(room string, round uint64) (f aheadFact, found bool, opened uint64) {
+// find looks for the reveal of a round of a room, or for what a log without it goes on
+// with: another seed, or the opening of the round behind the next. The opening of the next
+// one is passed over: its owner may have read a reveal that the log has lost since.
+func (s *scout) find(room string, round uint64) (f aheadFact, found bool) {
 	for _, f := range s.facts[room] {
-		switch {
-		case f.kind == factReveal && f.reveal.Round == round:
-			return f, true, 0
-		case f.kind == factOpen && f.reveal.Round == round+1:
-			return aheadFact{}, false, f.seq
+		if f.kind == factReveal && f.reveal.Round >= round || f.kind == factOpen && f.reveal.Round > round+1 {
+			return f, true
 		}
 	}
-	return aheadFact{}, false, 0
+	return aheadFact{}, false
 }

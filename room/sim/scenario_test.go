@@ -57,6 +57,7 @@ func TestScenarios(t *testing.T) {
 		{"the log loses its tail between stake and bet", powerCut(stakeBooked)},
 		{"the log loses its tail mid-flight", powerCut(midFlight)},
 		{"the log loses its tail after the crash", powerCut(afterTheCrash)},
+		{"the log loses its tail with a seed, and the next round is about to open", powerCut(beforeTheNext)},
 		{"the log loses its tail mid-settlement", powerCut(midSettlement)},
 		{"the log loses its tail twice", lostTwice},
 		{"the log loses its tail, which only gateways have, and they hear little", seenByGateways},
@@ -243,6 +244,15 @@ func beforeTheCrash(sc *scene) {
 func afterTheCrash(sc *scene) {
 	sc.awaitPhase("flying")
 	sc.awaitPhase("crashed")
+}
+
+// beforeTheNext is when the owner sends the opening of the next round, which the log does not
+// take any more: perhaps behind what is left of it.
+func beforeTheNext(sc *scene) {
+	afterTheCrash(sc)
+	sc.until("the next round may open", time.Minute, func() bool { return sc.truth.part.Now() >= sc.room.until })
+	sc.log.silent = sc.now + int64(time.Second)
+	sc.run(10 * time.Millisecond)
 }
 
 func midSettlement(sc *scene) {

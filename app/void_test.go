@@ -16,7 +16,7 @@ const soars = 800
 func TestVoidInFlight(t *testing.T) {
 	t.Parallel()
 	t.Run("a void after a 5x cash-out leaves that win", func(t *testing.T) {
-		m := startMoments(t, "betting_ms=5000", "crashed_ms=100")
+		m := startMoments(t, "betting_ms=10000", "crashed_ms=100")
 		r := m.soaring()
 		m.ann.begin("bet", r.Round, betOf{Amount: 1000, Auto: 500}).wantOK(nil)
 		m.ann.begin("bet", r.Round, betOf{Slot: 1, Amount: 2000}).wantOK(nil)

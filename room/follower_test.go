@@ -44,9 +44,10 @@ func TestFollowersAnswer(t *testing.T) {
 		t.Fatalf("%+v", since)
 	}
 	s.eventually("the owner has said as much", func() bool { return uint64(s.updatesOf("derby")) >= since.Seq })
+	said := s.heardOf("derby")
 	for i, u := range since.Updates {
-		if u.Seq != uint64(i+1) || string(u.Message) != s.updates["derby"][u.Seq] {
-			t.Fatalf("update %d is %s, the owner said %s", u.Seq, u.Message, s.updates["derby"][u.Seq])
+		if u.Seq != uint64(i+1) || string(u.Message) != said[u.Seq] {
+			t.Fatalf("update %d is %s, the owner said %s", u.Seq, u.Message, said[u.Seq])
 		}
 	}
 	whole := s.askFollower(wire.Ask{Op: wire.AskSnapshot, Room: "derby"})

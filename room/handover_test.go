@@ -114,7 +114,7 @@ func TestAPlannedMoveIsNotSeen(t *testing.T) {
 		}
 	}
 	for _, room := range rooms {
-		for _, u := range s.updates[room] {
+		for _, u := range s.heardOf(room) {
 			if strings.Contains(u, `"e":"void"`) {
 				t.Fatalf("room %s has a void: %s", room, u)
 			}

@@ -23,14 +23,12 @@ func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
 	s.create("derby", "race", fastRace)
 	s.eventually("rounds in both rooms", func() bool { return s.updatesOf("lobby") > 12 && s.updatesOf("derby") > 12 })
 	h.stop()
-	s.mu.Lock()
-	before := s.lastTick["lobby"]
-	s.mu.Unlock()
+	before := s.lastTickOf("lobby")
 	s.host("one", true)
 	s.eventually("rounds go on", func() bool { return s.lastTick["lobby"].Seq > before.Seq+12 })
 	s.wantWhole("lobby")
 	s.wantWhole("derby")
-	if after := s.lastTick["lobby"]; after.Epoch <= before.Epoch || after.Time < before.Time {
+	if after := s.lastTickOf("lobby"); after.Epoch <= before.Epoch || after.Time < before.Time {
 		t.Fatalf("after the restart the tick is %+v, before it was %+v", after, before)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -254,6 +255,20 @@ func (s *stage) updatesSoFar(room string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.updatesOf(room)
+}
+
+// lastTickOf is the newest tick of a room that was heard.
+func (s *stage) lastTickOf(room string) wire.Tick {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastTick[room]
+}
+
+// heardOf are the updates of a room that were heard.
+func (s *stage) heardOf(room string) map[uint64]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.updates[room])
 }
 
 // wantWhole checks that the updates of a room have no gap and no two versions.

@@ -60,7 +60,7 @@ test-sim: ## Simulate a partition, and play models; the race detector would find
 	[ -z "$(RACE)" ] || go test -run TestAnyInterleaving ./room/crash
 
 .PHONY: test-long
-test-long: SIM = -sim.rounds 20000 -sim.times 500
+test-long: SIM = -tags long -timeout 90m -sim.rounds 20000 -sim.times 500
 test-long: deps test-compose test-sim ## Run the tests that take too long for every change as well
 	$(TEST) $(RACE) -shuffle=on -timeout 60m -parallel $(PARALLEL) -tags long $(ARGS) $(PACKAGES)
 

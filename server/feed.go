@@ -51,7 +51,6 @@ type feed struct {
 
 	heard  time.Time // when something of the room was heard last
 	wakeAt time.Time // when there is something to do without an event; zero: nothing
-	group  int       // in which the loop keeps house
 	ready  bool      // the server knows the subscriptions
 	ended  bool
 }

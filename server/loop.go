@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,10 +15,10 @@ const (
 	loopMessages = 32 << 10
 	// loopEvents is how many events wait for a loop; who has another one waits too.
 	loopEvents = 1024
-	// housekeeping is how often rooms are looked at without an event: a group after the other, so
-	// that messages need not wait for all of them.
+	// housekeeping is how often rooms are looked at without an event: houseTurn at a time, as
+	// messages wait meanwhile.
 	housekeeping = time.Second
-	houseGroups  = 16
+	houseTurn    = 256
 )
 
 // loop does the work of some of the rooms that a gateway follows, one event after the other.
@@ -29,8 +31,8 @@ type loop struct {
 
 	// Owned by run.
 	bySubject map[string]*feed
-	feeds     [houseGroups]map[*feed]struct{}
-	added     int
+	feeds     map[*feed]struct{}
+	unkept    []*feed // those that are looked at next; they may be gone
 }
 
 // event is what is to be done for a room.
@@ -40,14 +42,10 @@ type event struct {
 }
 
 func newLoop(life context.Context) *loop {
-	l := &loop{
+	return &loop{
 		life: life, messages: make(chan *nats.Msg, loopMessages), events: make(chan event, loopEvents),
-		bySubject: map[string]*feed{},
+		bySubject: map[string]*feed{}, feeds: map[*feed]struct{}{},
 	}
-	for i := range l.feeds {
-		l.feeds[i] = map[*feed]struct{}{}
-	}
-	return l
 }
 
 // post hands an event over, and waits for that unless the gateway stops. It must not be
@@ -70,10 +68,10 @@ func (l *loop) offer(e event) bool {
 }
 
 func (l *loop) run(ctx context.Context) {
-	tick := time.NewTicker(housekeeping / houseGroups)
-	defer tick.Stop()
+	house := time.NewTimer(housekeeping)
+	defer house.Stop()
 	defer l.stop()
-	for group := 0; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -83,11 +81,8 @@ func (l *loop) run(ctx context.Context) {
 			}
 		case e := <-l.events:
 			l.turn(e.feed, e.do)
-		case <-tick.C:
-			group = (group + 1) % houseGroups
-			for f := range l.feeds[group] {
-				l.turn(f, f.keepHouse)
-			}
+		case <-house.C:
+			house.Reset(l.keepHouse())
 		}
 	}
 }
@@ -102,11 +97,24 @@ func (l *loop) turn(f *feed, do func(now time.Time)) {
 	}
 }
 
+// keepHouse looks at the next few rooms, and returns after how long it is to be called again.
+func (l *loop) keepHouse() time.Duration {
+	if len(l.unkept) == 0 {
+		l.unkept = slices.Collect(maps.Keys(l.feeds))
+	}
+	n := min(len(l.unkept), houseTurn)
+	for _, f := range l.unkept[:n] {
+		if _, here := l.feeds[f]; here {
+			l.turn(f, f.keepHouse)
+		}
+	}
+	l.unkept = l.unkept[n:]
+	return housekeeping / time.Duration(len(l.feeds)/houseTurn+1)
+}
+
 // add begins to bring a feed what its subscriptions receive.
 func (l *loop) add(f *feed) {
-	f.group = l.added % houseGroups
-	l.added++
-	l.feeds[f.group][f] = struct{}{}
+	l.feeds[f] = struct{}{}
 	for _, subject := range f.subjects() {
 		l.bySubject[subject] = f
 	}
@@ -114,10 +122,10 @@ func (l *loop) add(f *feed) {
 
 // remove reports whether the feed was there.
 func (l *loop) remove(f *feed) bool {
-	if _, here := l.feeds[f.group][f]; !here {
+	if _, here := l.feeds[f]; !here {
 		return false
 	}
-	delete(l.feeds[f.group], f)
+	delete(l.feeds, f)
 	for _, subject := range f.subjects() {
 		delete(l.bySubject, subject)
 	}
@@ -126,10 +134,8 @@ func (l *loop) remove(f *feed) bool {
 
 // stop gives up all feeds: the gateway stops, and says so to everybody.
 func (l *loop) stop() {
-	for _, group := range l.feeds {
-		for f := range group {
-			f.unsubscribe()
-			f.g.feeds.retire(f, time.Now(), true)
-		}
+	for f := range l.feeds {
+		f.unsubscribe()
+		f.g.feeds.retire(f, time.Now(), true)
 	}
 }

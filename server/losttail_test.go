@@ -135,6 +135,24 @@ func (c *client) amongTicks(owner *owner, r *ownedRoom) object {
 	return object{}
 }
 
+// wantLate has the owner before say update 6, which the client gets.
+func (c *client) wantLate(owner *owner, r *ownedRoom) {
+	c.t.Helper()
+	late := encodeJSON(wire.Update{Type: wire.TypeUpdate, Room: r.id, Seq: 6})
+	owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 1, Seq: 6, Time: r.time}, late)
+	if u := c.want("the late update", wire.TypeUpdate); u.text != string(late) {
+		c.t.Fatal(u.text)
+	}
+}
+
+// wantSnapshotAt is that the client joins again by a snapshot that ends with update seq.
+func (c *client) wantSnapshotAt(seq int64) {
+	c.t.Helper()
+	if o := c.want("a snapshot, and no update before it", wire.TypeJoined); o.is("recovered") || o.sub("position").num("seq") != seq {
+		c.t.Fatal(o.text)
+	}
+}
+
 // P3.12: likewise, and the owner before has said one more update of the lost tail, for which the new owner's next one
 // seemed to wait.
 func TestNumbersUsedAgainBehindALateUpdate(t *testing.T) {
@@ -145,15 +163,9 @@ func TestNumbersUsedAgainBehindALateUpdate(t *testing.T) {
 	for _, lost := range []bool{true, true, true, false} {
 		w.owner.update(r, lost)
 	}
-	late := encodeJSON(wire.Update{Type: wire.TypeUpdate, Room: r.id, Seq: 6})
-	w.owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 1, Seq: 6, Time: r.time}, late)
-	if u := c.want("the late update", wire.TypeUpdate); u.text != string(late) {
-		t.Fatal(u.text)
-	}
+	c.wantLate(w.owner, r)
 	w.owner.locked(func() { w.owner.deaf = false })
-	if o := c.want("a snapshot, and no update before it", wire.TypeJoined); o.is("recovered") || o.sub("position").num("seq") != 7 {
-		t.Fatal(o.text)
-	}
+	c.wantSnapshotAt(7)
 }
 
 // P3.12: likewise, and that update comes between a question to the new owner and its answer.
@@ -165,15 +177,9 @@ func TestNumbersUsedAgainInAnAnswer(t *testing.T) {
 	w.owner.locked(func() { w.owner.held = held })
 	w.owner.update(r, true)
 	w.owner.update(r, false)
-	late := encodeJSON(wire.Update{Type: wire.TypeUpdate, Room: r.id, Seq: 6})
-	w.owner.say(r, wire.OutUpdate, wire.OutHeader{Epoch: 1, Seq: 6, Time: r.time}, late)
-	if u := c.want("the late update", wire.TypeUpdate); u.text != string(late) {
-		t.Fatal(u.text)
-	}
+	c.wantLate(w.owner, r)
 	close(held)
-	if o := c.want("a snapshot, and no update before it", wire.TypeJoined); o.is("recovered") || o.sub("position").num("seq") != 7 {
-		t.Fatal(o.text)
-	}
+	c.wantSnapshotAt(7)
 }
 
 // P3.5: what a new owner says first was lost on the way. Nobody gets a snapshot for that: the owner is asked.

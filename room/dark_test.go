@@ -102,16 +102,32 @@ func newDarkRig(t testing.TB) *darkRig {
 	r := &darkRig{rig: newRig(t)}
 	r.create("derby", "race", fastRace)
 	r.until("a round is almost over", func() bool { return r.phase("derby") == "finished" })
+	r.open(unheard{})
+	return r
+}
+
+// open starts the replica on the log of the rig so far.
+func (r *darkRig) open(voice Voice) {
+	r.t.Helper()
 	r.stored = &darkLog{created: r.cfg.Created, records: slices.Clone(r.log)}
 	r.clock = time.Unix(0, r.now)
 	r.replica = NewReplica(ReplicaConfig{
 		Partition: r.cfg, Node: "node-2", Rank: func(string) int { return 1 }, Now: func() time.Time { return r.clock },
-		Rand: rand.New(rand.NewPCG(1, 1)), Log: testkit.Logger(t),
+		Rand: rand.New(rand.NewPCG(1, 1)), Log: testkit.Logger(r.t),
 	})
-	if err := r.replica.Open(t.Context(), r.stored, unheard{}); err != nil {
-		t.Fatal(err)
+	if err := r.replica.Open(r.t.Context(), r.stored, voice); err != nil {
+		r.t.Fatal(err)
 	}
-	return r
+}
+
+// store has the log store a record, which the replica folds.
+func (r *darkRig) store(kind wire.Kind, data any) (seq uint64) {
+	r.clock = r.clock.Add(time.Millisecond)
+	last := r.replica.part.Last()
+	rec := Record{Seq: last.Seq + 1, Time: last.Time + int64(300*time.Millisecond), Kind: kind, Data: game.Encode(data)}
+	r.stored.records = append(r.stored.records, rec)
+	r.replica.Record(rec)
+	return rec.Seq
 }
 
 // replace puts another record in the place of one.
@@ -176,10 +192,7 @@ func TestAnOwnerWritesNothingBeforeItHasLookedBack(t *testing.T) {
 			if len(r.stored.claims) != 1 {
 				t.Fatalf("%d claims", len(r.stored.claims))
 			}
-			// With it the next round is owed.
-			claim := Record{Seq: r.replica.part.Last().Seq + 1, Time: r.now + int64(300*time.Millisecond), Kind: wire.KindClaim, Data: game.Encode(r.stored.claims[0])}
-			r.stored.records = append(r.stored.records, claim)
-			r.replica.Record(claim)
+			r.store(wire.KindClaim, r.stored.claims[0]) // with it the next round is owed
 			pass := func(d time.Duration) {
 				for end := r.clock.Add(d); r.clock.Before(end); r.clock = r.clock.Add(sweepInterval) {
 					r.replica.Turn()
@@ -200,5 +213,78 @@ func TestAnOwnerWritesNothingBeforeItHasLookedBack(t *testing.T) {
 				t.Errorf("it has written %+v", r.stored.appended)
 			}
 		})
+	}
+}
+
+// TestADeposedOwnerStillKnowsOfALostTail: an owner that has proven that the log lost its tail is
+// deposed before the log has its word. Nobody else may know, so it claims again; not when the
+// log has it.
+func TestADeposedOwnerStillKnowsOfALostTail(t *testing.T) {
+	for _, said := range []bool{false, true} {
+		t.Run(fmt.Sprintf("said: %t", said), func(t *testing.T) {
+			r := newDarkRig(t)
+			known := r.stored.records[len(r.stored.records)-5]
+			r.replica.tail.known = &witness{Place: known.place()}
+			r.replace(known.Seq)
+			r.replica.Sweep()
+			epoch := r.store(wire.KindClaim, r.stored.claims[0])
+			r.replica.Claimed(epoch, nil)
+			i := slices.IndexFunc(r.stored.appended, func(rec wire.OwnerRecord) bool { return rec.Kind == wire.OwnerLost })
+			if i < 0 {
+				t.Fatalf("it has written %+v", r.stored.appended)
+			}
+			if said {
+				r.store(wire.KindOwner, r.stored.appended[i])
+			}
+			another := r.stored.claims[0]
+			another.Node, another.Replaces = "node-3", epoch
+			epoch = r.store(wire.KindClaim, another)
+			r.replica.Sweep()
+			claims := r.stored.claims[1:]
+			if r.replica.Owns() || said && len(claims) > 0 || !said && (len(claims) != 1 || claims[0].Replaces != epoch) {
+				t.Errorf("it owns the partition: %t, and has claimed again: %+v", r.replica.Owns(), claims)
+			}
+		})
+	}
+}
+
+// questions is a Voice that notes the numbers of what the ledger is asked.
+type questions struct {
+	unheard
+	asked []uint64
+}
+
+func (q *questions) AskLedger(n uint64, _ []byte) error {
+	q.asked = append(q.asked, n)
+	return nil
+}
+
+// TestAQuestionThatIsLostIsAskedAgain: an owner that has just started stands still until the
+// ledger, which may be the only witness of a lost tail, answers. It asks the same again while
+// it waits, so that a message may be lost.
+func TestAQuestionThatIsLostIsAskedAgain(t *testing.T) {
+	r := &darkRig{rig: newRig(t)}
+	r.create("lobby", "crash", map[string]any{"betting_ms": 3000})
+	r.until("a round flies", func() bool { return r.phase("lobby") == "flying" })
+	var q questions
+	r.open(&q)
+	r.replica.tryClaim(r.replica.part.Epoch())
+	r.store(wire.KindClaim, r.stored.claims[0])
+	for range (ledgerWait - time.Millisecond) / sweepInterval {
+		r.clock = r.clock.Add(sweepInterval)
+		r.replica.Sweep()
+	}
+	if want := slices.Repeat([]uint64{1}, int(ledgerWait/askWaitingEvery)); !slices.Equal(q.asked, want) {
+		t.Errorf("it has asked %v, want %v", q.asked, want)
+	}
+	if len(r.stored.appended) > 0 {
+		t.Errorf("it has written %+v", r.stored.appended)
+	}
+	reply := &wire.StakesReply{Archived: map[string]uint64{r.replica.part.rooms["lobby"].uuid: 1}}
+	for range 2 { // each question may have its answer
+		r.replica.Witnessed(1, reply)
+	}
+	if n := len(r.stored.appended); n != 1 || r.stored.appended[0].Kind != wire.OwnerLost {
+		t.Errorf("it has written %+v", r.stored.appended)
 	}
 }

@@ -102,6 +102,7 @@ func (r *Replica) fallSilent(why string) {
 	}
 	r.speaking, r.claim = false, 0
 	r.handover.asked = ""
+	r.tail.unheard()
 }
 
 // Leave is the last event: an owner saves its state and falls silent, so that the

@@ -18,12 +18,13 @@ const (
 	// coldFor is how long behind its start a replica counts as one that has not seen what
 	// was in the log before.
 	coldFor = 30 * time.Second
-	// askLedgerEvery is how often a ledger is asked that does not answer, and
-	// askLostEvery how often it is asked behind a lost tail, for as long as lostFor: what
-	// stood in its queue may be booked late.
-	askLedgerEvery = 10 * time.Second
-	askLostEvery   = 2 * time.Second
-	lostFor        = 10 * time.Minute
+	// askLedgerEvery is how often a ledger is asked that does not answer, askWaitingEvery while
+	// an owner stands still for it, since a message may be lost, and askLostEvery behind a lost
+	// tail, for as long as lostFor: what stood in its queue may be booked late.
+	askLedgerEvery  = 10 * time.Second
+	askWaitingEvery = 500 * time.Millisecond
+	askLostEvery    = 2 * time.Second
+	lostFor         = 10 * time.Minute
 	// restoreWithin bounds the reading of snapshots.
 	restoreWithin = 10 * time.Second
 )
@@ -37,6 +38,7 @@ type tail struct {
 	known    *witness // what was folded or saved, and is perhaps not in the log
 
 	why     string           // it is proven and not in the log yet
+	proof   *witness         // what proves it, if that was known here; known again if another one claims before
 	orphans []wire.OpenStake // to be cancelled, and not in the log yet
 
 	n        uint64 // number of the newest question to the ledger
@@ -145,6 +147,14 @@ func (r *Replica) restart() {
 	r.reclaim()
 }
 
+// unheard is for the end of an ownership: what it has proven, and is not in the log, its owner
+// still knows, and the next one may not.
+func (t *tail) unheard() {
+	if t.proof != nil {
+		t.known, t.proof = t.proof, nil
+	}
+}
+
 // reclaim claims for the one who knows of a lost tail, until that is in the log.
 func (r *Replica) reclaim() {
 	if r.tail.known != nil && !r.handover.draining {
@@ -165,6 +175,9 @@ func (r *Replica) lookBack(now time.Time, offered bool) {
 		}
 		if missing {
 			r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", t.known.Seq))
+		}
+		if t.why != "" {
+			t.proof = t.known
 		}
 		t.known = nil
 	}
@@ -191,8 +204,15 @@ func (r *Replica) declare(why string) {
 	}
 }
 
-// askLedger asks the ledger what it knows of the rooms' stakes.
+// askLedger asks the ledger anew what it knows of the rooms' stakes.
 func (r *Replica) askLedger(now time.Time) (asked bool) {
+	r.tail.n++
+	return r.sendQuery(now)
+}
+
+// sendQuery sends the newest question, perhaps again. The first answer counts, and another one
+// does no harm.
+func (r *Replica) sendQuery(now time.Time) (sent bool) {
 	q := wire.StakesQuery{Rounds: map[string]uint64{}}
 	for _, room := range r.part.rooms {
 		k, ok := room.game.(game.Staking)
@@ -208,7 +228,6 @@ func (r *Replica) askLedger(now time.Time) (asked bool) {
 		}
 	}
 	t := &r.tail
-	t.n++
 	t.askedAt = now
 	t.arrears.asking = len(q.Rounds) > 0 && r.voice.AskLedger(t.n, game.Encode(wire.LedgerQuery{Op: wire.QueryStakes, Stakes: &q})) == nil
 	return t.arrears.asking
@@ -218,7 +237,9 @@ func (r *Replica) askLedger(now time.Time) (asked bool) {
 func (r *Replica) askAgain(now time.Time) {
 	t := &r.tail
 	since := now.Sub(t.askedAt)
-	if !t.answered && since >= askLedgerEvery || r.lately(now) && since >= askLostEvery ||
+	if now.Before(t.until) && since >= askWaitingEvery {
+		r.sendQuery(now)
+	} else if !t.answered && since >= askLedgerEvery || r.lately(now) && since >= askLostEvery ||
 		r.holds(now) && !t.arrears.asking && since >= askHeldEvery {
 		r.askLedger(now)
 	}
@@ -339,7 +360,7 @@ func (r *Replica) testify(last uint64) {
 func (r *Replica) testified(o *Output) {
 	if o.Lost {
 		r.metrics.lost.Inc()
-		r.tail.why = ""
+		r.tail.why, r.tail.proof = "", nil
 		if r.speaking {
 			r.log.Warn("rounds with stakes wait until the ledger has booked what waited when the log lost its tail")
 		}

@@ -60,6 +60,7 @@ func TestScenarios(t *testing.T) {
 		{"the log loses its tail with a seed, and the next round is about to open", powerCut(beforeTheNext)},
 		{"the log loses its tail mid-settlement", powerCut(midSettlement)},
 		{"the log loses its tail twice", lostTwice},
+		{"the log loses its tail, and then what was said of it", wordLost},
 		{"the log loses its tail, which only gateways have, and they hear little", seenByGateways},
 		{"the log loses its tail, and stakes of the tail are booked late", bookedLate},
 		{"servers of two versions, and the log is written by the older while one of it is there", twoVersions},
@@ -376,6 +377,38 @@ func lostTwice(sc *scene) {
 			sc.until("an owner says that the log has lost its tail", time.Minute, func() bool { return sc.truth.told > told })
 		}
 		sc.run(sc.between(1100*time.Millisecond, 2*time.Second)) // the log keeps what was said
+	}
+}
+
+// wordLost cuts the power again at once, so that the log loses the record that says so of the first
+// time, and with it the voids of rounds. Their seeds may be out by then: the ledger has archived
+// the rounds, and is the only witness when all servers die.
+func wordLost(sc *scene) {
+	sc.flight()
+	midFlight(sc)
+	told := sc.truth.told
+	sc.cutPower(sc.between(20*time.Millisecond, time.Second), sc.between(darkFrom, darkTo))
+	if !slices.ContainsFunc(sc.servers, (*server).strayed) {
+		return
+	}
+	sc.until("an owner says that the log has lost its tail", time.Minute, func() bool { return sc.truth.told > told })
+	sc.run(sc.between(0, 30*time.Millisecond))
+	sc.cutPower(sc.between(30*time.Millisecond, 100*time.Millisecond), sc.between(darkFrom, darkTo))
+	round, claim := sc.room.round, sc.log.lastClaim
+	told = sc.truth.told
+	if sc.chance(0.5) {
+		sc.run(time.Duration(sc.log.silent-sc.now) + sc.between(0, 20*time.Millisecond))
+		for _, s := range sc.servers {
+			s.kill()
+			sc.at(sc.now+int64(sc.between(0, time.Second)), s.start)
+		}
+	}
+	sc.until("an owner goes on", time.Minute, func() bool { return sc.log.lastClaim > claim || sc.truth.told > told })
+	archived := sc.ledger.newest[sc.room.uuid] >= round
+	flies := sc.room.round == round && sc.room.open && sc.truth.part.Now() < sc.room.ends
+	sc.until("the round is over", time.Minute, func() bool { return sc.room.round > round })
+	if archived && flies && sc.truth.told == told {
+		sc.fail("round %d flies to its end, and its seed is in the archive", round)
 	}
 }
 

@@ -58,10 +58,10 @@ func (w *world) cutPower(moment time.Duration, dark time.Duration) (lost int) {
 	} else {
 		w.ledger.loseTail(w.now)
 	}
-	w.buckets[w.rnd.IntN(2)].loseTail(since)
 	for _, s := range w.buckets {
 		s.sound = s.sound && s.seq <= to
 	}
+	w.buckets[w.rnd.IntN(2)].loseTail(since, to)
 	w.dark = w.now + int64(dark)
 	w.log.silent, w.log.stale = w.dark, stale{}
 	for _, l := range w.links() {
@@ -129,10 +129,10 @@ func (l *ledger) loseTail(since int64) {
 }
 
 // loseTail brings back the checkpoint before, if what came since was overwriting it and
-// the other one can do without.
-func (s *store) loseTail(since int64) {
+// the other one, of a record up to to, can do without.
+func (s *store) loseTail(since int64, to uint64) {
 	if s.putAt > since && s.w.spareBeside(s) {
-		s.kept, s.seq, s.sound = s.older, s.olderSeq, s.olderSound
+		s.kept, s.seq, s.sound = s.older, s.olderSeq, s.olderSound && s.olderSeq <= to
 	}
 }
 
@@ -151,6 +151,14 @@ type lineage struct {
 // lose folds again what the log still has. What was seen of the rest was seen.
 func (t *truth) lose() {
 	t.strays = append(t.strays, lineage{t.updates, t.answers})
+	for _, r := range t.list {
+		if r.phase == "betting" { // or flies, as no update tells yet
+			r.ends = r.until + curve.At(r.point+1)
+		}
+		if t.part.Now() >= r.ends { // it has crashed
+			t.giveAway(r)
+		}
+	}
 	t.updates, t.answers, t.digests = map[string][]update{}, map[answerID][]json.RawMessage{}, map[uint64][32]byte{}
 	t.part, t.halted, t.rounds, t.voids = nil, nil, 0, 0
 	maps.DeleteFunc(t.epochs, func(epoch uint64, _ string) bool { return epoch > t.w.log.last() })
@@ -205,7 +213,7 @@ func (h *history) strayed(id string) bool {
 func (t *truth) testimony(rec room.Record) {
 	if t.out.Lost {
 		for _, r := range t.list {
-			r.open = false // the round is void, and that reveals it
+			t.giveAway(r) // its round is void
 		}
 		t.untold = false
 		if t.told++; t.lostTails == 0 {

@@ -48,7 +48,7 @@ type truth struct {
 	// unguarded are rounds, by roundKey, that were under way while one was untold and were not
 	// voided: they may be over before a stake is booked that they do not know.
 	unguarded map[string]bool
-	public    map[string]bool // seeds that were revealed, by hex
+	public    map[string]bool // seeds that may be known, by hex; also by what the log has lost since
 	again     *foldedAgain    // while it folds again
 }
 
@@ -168,7 +168,7 @@ func (t *truth) action(rec room.Record) {
 		t.rooms[rec.Room] = &roomTruth{id: rec.Room, uuid: args.UUID, crash: map[uint64]int64{}}
 		t.list = append(t.list, t.rooms[rec.Room])
 	case a.Op == wire.ActionVoid && r != nil:
-		r.open = false
+		t.giveAway(r)
 	}
 }
 
@@ -265,11 +265,17 @@ func (t *truth) begin(id string, r *roomTruth, e roomEvent) {
 
 func (t *truth) end(r *roomTruth, e roomEvent) {
 	t.rounds++
-	r.open = false
-	t.public[e.Seed] = true
+	t.giveAway(r)
 	if e.Seed != string(r.seed) {
 		t.w.fail("round %d reveals another seed than its own", e.Round)
 	}
+}
+
+// giveAway has the seed of a round public from the record on that ends it: who has folded that
+// may tell it, though an update comes later, or never, if the log loses the record.
+func (t *truth) giveAway(r *roomTruth) {
+	r.open = false
+	t.public[string(r.seed)] = true
 }
 
 // unsaid looks for the seeds of rounds that have not crashed in what leaves a server.

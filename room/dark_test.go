@@ -120,6 +120,15 @@ func (r *darkRig) open(voice Voice) {
 	}
 }
 
+// knows has the replica know a record that the log may have lost.
+func (r *darkRig) knows(lost bool) {
+	known := r.stored.records[len(r.stored.records)-5]
+	r.replica.tail.known = &witness{Place: known.place()}
+	if lost {
+		r.replace(known.Seq)
+	}
+}
+
 // store has the log store a record, which the replica folds.
 func (r *darkRig) store(kind wire.Kind, data any) (seq uint64) {
 	r.clock = r.clock.Add(time.Millisecond)
@@ -182,11 +191,7 @@ func TestAnOwnerWritesNothingBeforeItHasLookedBack(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		t.Run(fmt.Sprintf("lost: %t", lost), func(t *testing.T) {
 			r := newDarkRig(t)
-			known := r.stored.records[len(r.stored.records)-5]
-			r.replica.tail.known = &witness{Place: known.place()}
-			if lost {
-				r.replace(known.Seq)
-			}
+			r.knows(lost)
 			r.stored.dark = true
 			r.replica.Sweep()
 			if len(r.stored.claims) != 1 {
@@ -223,9 +228,7 @@ func TestADeposedOwnerStillKnowsOfALostTail(t *testing.T) {
 	for _, said := range []bool{false, true} {
 		t.Run(fmt.Sprintf("said: %t", said), func(t *testing.T) {
 			r := newDarkRig(t)
-			known := r.stored.records[len(r.stored.records)-5]
-			r.replica.tail.known = &witness{Place: known.place()}
-			r.replace(known.Seq)
+			r.knows(true)
 			r.replica.Sweep()
 			epoch := r.store(wire.KindClaim, r.stored.claims[0])
 			r.replica.Claimed(epoch, nil)

@@ -57,7 +57,7 @@ func (w *world) resting() string {
 	}
 	for i := range w.cfg.rooms {
 		r := w.truth.rooms[roomName(i)]
-		if r == nil || r.phase != "idle" {
+		if r == nil || r.phase != "idle" && !(r.phase == "" && r.paused) {
 			return roomName(i) + " is not paused"
 		}
 		if r.seed != nil && r.shown < r.round {

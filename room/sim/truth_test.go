@@ -67,13 +67,15 @@ type roomTruth struct {
 	uuid  string
 	phase string
 	round uint64
-	until game.Time // when betting ends, if that is the phase
-	seed  []byte    // hex
-	point int64     // of the round
-	ends  game.Time // of the flight
-	open  bool      // the secret is one
-	shown uint64    // the newest round whose seed is in the log
-	crash map[uint64]int64
+	// paused is what an operator last asked for. A room that is before its first round says nothing.
+	paused bool
+	until  game.Time // when betting ends, if that is the phase
+	seed   []byte    // hex
+	point  int64     // of the round
+	ends   game.Time // of the flight
+	open   bool      // the secret is one
+	shown  uint64    // the newest round whose seed is in the log
+	crash  map[uint64]int64
 	// strays are crash points of rounds of lost tails.
 	strays map[uint64]int64
 }
@@ -167,8 +169,11 @@ func (t *truth) action(rec room.Record) {
 		_ = json.Unmarshal(a.Args, &args)
 		t.rooms[rec.Room] = &roomTruth{id: rec.Room, uuid: args.UUID, crash: map[uint64]int64{}}
 		t.list = append(t.list, t.rooms[rec.Room])
-	case a.Op == wire.ActionVoid && r != nil:
+	case r == nil:
+	case a.Op == wire.ActionVoid:
 		t.giveAway(r)
+	case a.Op == wire.ActionPause, a.Op == wire.ActionResume:
+		r.paused = a.Op == wire.ActionPause
 	}
 }
 

@@ -394,8 +394,6 @@ func wordLost(sc *scene) {
 	sc.until("an owner says that the log has lost its tail", time.Minute, func() bool { return sc.truth.told > told })
 	sc.run(sc.between(0, 30*time.Millisecond))
 	sc.cutPower(sc.between(30*time.Millisecond, 100*time.Millisecond), sc.between(darkFrom, darkTo))
-	round, claim := sc.room.round, sc.log.lastClaim
-	told = sc.truth.told
 	if sc.chance(0.5) {
 		sc.run(time.Duration(sc.log.silent-sc.now) + sc.between(0, 20*time.Millisecond))
 		for _, s := range sc.servers {
@@ -403,6 +401,8 @@ func wordLost(sc *scene) {
 			sc.at(sc.now+int64(sc.between(0, time.Second)), s.start)
 		}
 	}
+	round, claim := sc.room.round, sc.log.lastClaim
+	told = sc.truth.told
 	sc.until("an owner goes on", time.Minute, func() bool { return sc.log.lastClaim > claim || sc.truth.told > told })
 	archived := sc.ledger.newest[sc.room.uuid] >= round
 	flies := sc.room.round == round && sc.room.open && sc.truth.part.Now() < sc.room.ends

@@ -403,7 +403,10 @@ func wordLost(sc *scene) {
 	}
 	round, claim := sc.room.round, sc.log.lastClaim
 	told = sc.truth.told
-	sc.until("an owner goes on", time.Minute, func() bool { return sc.log.lastClaim > claim || sc.truth.told > told })
+	speaks := func(s *server) bool { return s.replica != nil && s.replica.Owns() }
+	sc.until("an owner goes on", time.Minute, func() bool {
+		return sc.truth.told > told || sc.log.lastClaim > claim && slices.ContainsFunc(sc.servers, speaks)
+	})
 	archived := sc.ledger.newest[sc.room.uuid] >= round
 	flies := sc.room.round == round && sc.room.open && sc.truth.part.Now() < sc.room.ends
 	sc.until("the round is over", time.Minute, func() bool { return sc.room.round > round })

@@ -437,7 +437,7 @@ func falseVersions(r *rig) map[string]func([]Record) []Record {
 		}
 	}
 	return map[string]func([]Record) []Record{
-		"versions that nobody has":     versions(1, func(v wire.Versions) { v[wire.Records]++ }),
+		"versions that nobody has":     versions(1, func(v wire.Versions) { v[wire.Records] = recordsVersion + 1 }),
 		"newer rules":                  versions(2, func(v wire.Versions) { v["crash"]++ }),
 		"a game that nobody has":       versions(1, func(v wire.Versions) { v["beat"] = 1 }),
 		"versions as a log begins":     versions(1, func(v wire.Versions) { v[wire.Records] = 1 }),

@@ -15,6 +15,10 @@ import (
 // way, and with it the seed. So that round is void, and positions of before lead nowhere.
 func (p *Partition) lose(at game.At) {
 	p.lost, p.lostAt, p.out.Lost = p.last.Seq, at.Wall, true
+	name := p.lost
+	if p.versions[wire.Records] >= 3 { // the log may lose this record as well, and the next one take its place
+		name = uint64(p.last.Time)
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.rooms)) {
 		r := p.rooms[id]
 		if r.hidden {
@@ -23,7 +27,7 @@ func (p *Partition) lose(at game.At) {
 		// A room without a round under way refuses.
 		_ = r.game.Action(at, wire.Action{Op: wire.ActionVoid}, &p.fx)
 		p.collect(at, r)
-		r.lost, r.log = p.lost, logName(r.uuid, p.cfg.Created, p.lost)
+		r.lost, r.log = name, logName(r.uuid, p.cfg.Created, name)
 		r.ring = updateRing{}
 		p.out.Messages = append(p.out.Messages, r.message(p, wire.OutMeta, at.Now, nil))
 	}

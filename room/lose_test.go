@@ -94,3 +94,37 @@ func TestStakesOfALostTail(t *testing.T) {
 		}
 	}
 }
+
+// TestALostWordHasAnotherName loses the record that tells of a lost tail, and another one takes its
+// very place: who heard the first one is told that this log is another one, too.
+func TestALostWordHasAnotherName(t *testing.T) {
+	for version := 1; version <= recordsVersion; version++ {
+		r := newRig(t)
+		r.create("derby", "race", fastRace)
+		r.putInForce(version)
+		r.until("a round runs", func() bool { return r.phase("derby") == "running" })
+		names := map[string]bool{r.p.rooms["derby"].log: true}
+		for _, later := range []time.Duration{time.Millisecond, time.Minute} {
+			p, err := RestorePartition(r.cfg, r.p.Snapshot())
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost := game.Encode(wire.OwnerRecord{Epoch: p.Epoch(), Kind: wire.OwnerLost, Data: game.Encode(wire.Lost{Why: "test"})})
+			if err := p.Apply(Record{Seq: p.last.Seq + 1, Time: p.last.Time + int64(later), Kind: wire.KindOwner, Data: lost}, &r.out); err != nil {
+				t.Fatal(err)
+			}
+			restored, err := RestorePartition(r.cfg, p.Snapshot())
+			if err != nil || restored.rooms["derby"].log != p.rooms["derby"].log {
+				t.Fatalf("restored: %v", err)
+			}
+			names[p.rooms["derby"].log] = true
+		}
+		want := 3
+		if version < 3 {
+			want = 2
+		}
+		if len(names) != want {
+			t.Errorf("version %d: the log has %d names, want %d", version, len(names), want)
+		}
+	}
+}

@@ -37,7 +37,7 @@ type roomState struct {
 	uuid    string
 	name    string
 	log     string // names the log in positions
-	lost    uint64 // since which record the log is another one, because it lost its tail
+	lost    uint64 // by which record the log is another one, because it lost its tail: its stored timestamp, Unix ns; by versions of the records below 3 its sequence
 	created int64  // Unix ms
 	hidden  bool   // the cashier: no updates, no directory entry
 	closing bool   // gone after the current round

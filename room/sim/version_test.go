@@ -17,7 +17,7 @@ import (
 
 // newestRecords is the newest version of the records, and oldRecords that of the build that
 // some servers of a mixed world are of.
-const newestRecords, oldRecords = 2, 1
+const newestRecords, oldRecords = 3, 1
 
 // folds are the newest versions that a server can fold.
 func (s *server) folds() wire.Versions {

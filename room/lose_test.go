@@ -92,6 +92,10 @@ func TestStakesOfALostTail(t *testing.T) {
 		if again := replica.suspect(c.reply.Open); again || len(replica.tail.orphans) > 0 != c.suspect || (replica.tail.why != "") != c.suspect {
 			t.Errorf("%s, again: orphans %v, declared %q", why, replica.tail.orphans, replica.tail.why)
 		}
+		replica.tail.orphans = nil // they are in the log, and cancelled
+		if again := replica.suspect(c.reply.Open); again != c.suspect || len(replica.tail.orphans) > 0 {
+			t.Errorf("%s, an answer of before: suspect %t, orphans %v", why, again, replica.tail.orphans)
+		}
 	}
 }
 

@@ -292,7 +292,8 @@ func (r *Replica) contradiction(reply *wire.StakesReply) string {
 
 // suspect looks for stakes that the fold does not know. One whose end has been folded
 // since the ledger looked is known no more, so what counts is what is still open when
-// the ledger is asked again: again tells that it must be.
+// the ledger is asked again: again tells that it must be. So it is with an orphan, of which
+// an answer may come when its cancellation has been folded.
 func (r *Replica) suspect(open []wire.OpenStake) (again bool) {
 	t := &r.tail
 	known := r.part.stakes()
@@ -302,11 +303,10 @@ func (r *Replica) suspect(open []wire.OpenStake) (again bool) {
 		if known[s.ID] {
 			continue
 		}
-		suspects[s.ID] = true
 		if t.suspects[s.ID] {
 			orphans = append(orphans, s)
 		} else {
-			again = true
+			suspects[s.ID], again = true, true
 		}
 	}
 	t.suspects = suspects

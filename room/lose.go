@@ -40,9 +40,13 @@ func (p *Partition) orphans(at game.At, data []byte) error {
 		return fmt.Errorf("orphans: %w", err)
 	}
 	p.out.Orphans = true
+	asked := at.Wall
+	if p.versions[wire.Records] >= 3 { // whoever does not know whether it is in the log says it twice, and asks for the same
+		asked = p.lostAt
+	}
 	for _, s := range o.Stakes {
 		p.book(wire.Booking{
-			ID: orphanPrefix + s.ID, Kind: wire.BookCancel, Partition: p.cfg.ID, Room: s.Room, At: at.Wall,
+			ID: orphanPrefix + s.ID, Kind: wire.BookCancel, Partition: p.cfg.ID, Room: s.Room, At: asked,
 			Player: s.Player, Amount: s.Amount, Stake: s.ID, Reason: "the log lost the bet",
 		})
 	}

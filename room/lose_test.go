@@ -2,6 +2,7 @@ package room
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 	"time"
 
@@ -96,6 +97,31 @@ func TestStakesOfALostTail(t *testing.T) {
 		if again := replica.suspect(c.reply.Open); again != c.suspect || len(replica.tail.orphans) > 0 {
 			t.Errorf("%s, an answer of before: suspect %t, orphans %v", why, again, replica.tail.orphans)
 		}
+	}
+}
+
+// TestOrphansThatAreSaidTwice: an owner whose append has no answer says them again, and both
+// records may be stored, the second one behind the results of the first. It asks for nothing else.
+func TestOrphansThatAreSaidTwice(t *testing.T) {
+	r := newRig(t)
+	r.create("lobby", "crash", map[string]any{"betting_ms": 3000})
+	r.putInForce(recordsVersion)
+	r.run(time.Second)
+	var asked []wire.Booking
+	say := func(kind string, data any) {
+		r.append(wire.KindOwner, "", game.Encode(wire.OwnerRecord{Epoch: r.p.Epoch(), Kind: kind, Data: game.Encode(data)}))
+	}
+	say(wire.OwnerLost, wire.Lost{Why: "test"})
+	r.run(time.Second)
+	for range 2 {
+		say(wire.OwnerOrphans, wire.Orphans{Stakes: []wire.OpenStake{{ID: "stake/x", Player: "bob", Room: "lobby", Round: 1, Amount: 500}}})
+		for _, b := range r.p.pending.byNum {
+			asked = append(asked, b)
+		}
+		r.run(time.Second)
+	}
+	if len(asked) != 2 || !reflect.DeepEqual(asked[0], asked[1]) {
+		t.Errorf("asked for %+v", asked)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 const (
 	// recordsVersion is the newest version of the records that this build can fold: since
 	// version 2 each room ticks at a phase of its own, and since version 3 a lost tail is named
-	// by when the log told of it.
+	// by when the log told of it, and cancellations of its stakes are asked for at that time.
 	recordsVersion = 3
 	// raiseAfter is for how long all candidates must have announced newer versions before
 	// they come into force: longer than it takes to hear of every one, and to forget one

@@ -11,7 +11,7 @@ import (
 
 const (
 	// recordsKnown is the newest version of the records that is judged here. The second
-	// one moves ticks, of which the log has nothing.
+	// one moves ticks and the third names lost tails otherwise, of which the log has nothing.
 	recordsKnown = 3
 	// cashierGame names the rules of the cashier.
 	cashierGame = "cashier"

@@ -452,14 +452,14 @@ func alterations(t *testing.T) []alteration {
 			log[i].Data[at] ^= 1 // of a digit: another digit
 			return log
 		}},
-		{"newer versions than there are", "version of records: expected at most 2", func(log []exported) []exported {
-			return altered(log, "evt.", `"records":2`, `"records":3`)
+		{"newer versions than there are", "version of records: expected at most 3", func(log []exported) []exported {
+			return altered(log, "evt.", `"records":3`, `"records":4`)
 		}},
 		{"older versions than came into force", "others than are in force", func(log []exported) []exported {
-			return altered(log, "evt.", `"records":2`, `"records":1`)
+			return altered(log, "evt.", `"records":3`, `"records":1`)
 		}},
 		{"owners of older versions", "as the owner's claim says", func(log []exported) []exported {
-			return altered(log, "own.", `"records":2`, `"records":1`)
+			return altered(log, "own.", `"records":3`, `"records":1`)
 		}},
 		{"an unknown record", "subject of a record", func(log []exported) []exported { log[30].Subject = "gift.1"; return log }},
 		{"a balance in a result", "balance at version", func(log []exported) []exported {

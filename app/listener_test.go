@@ -78,6 +78,9 @@ func (l *listener) read(keep *piece) {
 	for {
 		_, b, err := l.ws.Read(context.Background())
 		if err != nil {
+			if l.t.Context().Err() == nil {
+				l.t.Logf("a listener hears no more: %v", err)
+			}
 			return
 		}
 		_, _ = keep.Write(append(b, '\n'))

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,15 +21,15 @@ type listener struct {
 
 	mu      sync.Mutex // guards the fields below
 	joined  int
-	answers int // that accept a command
-	phase   string
-	start   int64 // game time of the phase, µs
-	now     int64 // newest game time, µs
+	answers int              // that accept a command
+	phases  map[string]int64 // that were heard of, each with the game time at which it first began, µs
+	now     int64            // newest game time, µs
 }
 
 // heardMessage is what a listener reads of a message.
 type heardMessage struct {
 	Type   string
+	ID     int64
 	OK     bool
 	T      int64
 	Events []struct {
@@ -40,7 +41,7 @@ type heardMessage struct {
 func newListener(t testing.TB, public string, heard *capture) *listener {
 	t.Helper()
 	ws, token := dialAsGuest(t, public)
-	l := &listener{t: t, ws: ws, token: token}
+	l := &listener{t: t, ws: ws, token: token, phases: map[string]int64{}}
 	ended := make(chan struct{})
 	t.Cleanup(func() {
 		_ = ws.CloseNow()
@@ -88,6 +89,9 @@ func (l *listener) read(keep *piece) {
 		if json.Unmarshal(b, &m) == nil {
 			l.apply(m)
 		}
+		if m.Type == "ping" {
+			_ = l.ws.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"pong","id":%d}`, m.ID)) // a broken connection is noticed by reading
+		}
 	}
 }
 
@@ -104,8 +108,8 @@ func (l *listener) apply(m heardMessage) {
 		l.now = max(l.now, m.T)
 	}
 	for _, e := range m.Events {
-		if e.E == "phase" {
-			l.phase, l.start = e.Phase, e.Start
+		if _, known := l.phases[e.Phase]; e.E == "phase" && !known {
+			l.phases[e.Phase] = e.Start
 		}
 	}
 }
@@ -139,17 +143,19 @@ func (l *listener) accepted() int {
 	return l.answers
 }
 
+// reached reports whether a phase was heard of; it may be over.
 func (l *listener) reached(phase string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.phase == phase
+	_, heard := l.phases[phase]
+	return heard
 }
 
-// phaseStart is the game time at which the phase began, in microseconds.
-func (l *listener) phaseStart() int64 {
+// phaseStart is the game time at which a phase first began.
+func (l *listener) phaseStart(phase string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.start
+	return time.Duration(l.phases[phase]) * time.Microsecond
 }
 
 // clock is the newest game time that was told.

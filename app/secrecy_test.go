@@ -205,7 +205,7 @@ func (f *secretFlight) takeOff() {
 	}
 	// A time is told in microseconds, rounded down, so the exact end is up to one later.
 	// Both are searched for; its nanoseconds begin with the same digits.
-	f.takeoff = time.Duration(f.player.phaseStart()) * time.Microsecond
+	f.takeoff = f.player.phaseStart("flying")
 	f.end = f.takeoff + time.Duration(new(crash.Curve).At(f.secret.Centi+1))
 	f.secret.End = int64(f.end)
 	f.others = append(f.others, testkit.Secret{End: int64(f.end + time.Microsecond)})
@@ -235,7 +235,7 @@ func (f *secretFlight) watch() map[string][][]byte {
 func (f *secretFlight) crash() map[string][][]byte {
 	f.t.Helper()
 	testkit.Eventually(f.t, "it has crashed", deadline, func() bool { return f.player.reached("crashed") })
-	if got := time.Duration(f.player.phaseStart()) * time.Microsecond; got < f.end-time.Microsecond || got > f.end+time.Microsecond {
+	if got := f.player.phaseStart("crashed"); got < f.end-time.Microsecond || got > f.end+time.Microsecond {
 		f.t.Errorf("it crashed at %v, planned for %v", got, f.end)
 	}
 	testkit.Eventually(f.t, "the round is in the archive", deadline, func() bool {

@@ -107,12 +107,28 @@ func (c *client) awaitReady(ctx context.Context) (r readyReport, err error) {
 // begin starts to count anew.
 func (c *client) begin() error { return c.say("begin") }
 
+// beginAfter starts to count anew, of the updates those after a number.
+func (c *client) beginAfter(seq uint64) error { return c.say("begin %d", seq) }
+
 // end returns what was counted since begin. It goes on counting.
 func (c *client) end(ctx context.Context) (r Report, err error) {
 	if err := c.say("end"); err != nil {
 		return r, err
 	}
 	return r, c.hear(ctx, "report", &r)
+}
+
+// arrived returns what was counted since begin when each connection has the last update, or the time is over.
+func (c *client) arrived(ctx context.Context, last uint64, most time.Duration) (Report, error) {
+	for end := time.Now().Add(most); ; {
+		r, err := c.end(ctx)
+		if err != nil || r.LastMin == last || time.Now().After(end) {
+			return r, err
+		}
+		if err := wait(ctx, 5*time.Millisecond); err != nil {
+			return r, err
+		}
+	}
 }
 
 func (c *client) hear(ctx context.Context, event string, v any) error {

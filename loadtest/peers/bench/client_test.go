@@ -242,6 +242,15 @@ func TestClientBeginsAnew(t *testing.T) {
 	if r := seen(t, cl, 1); r.Updates != 1 || r.Missing != 1 || r.LastMin != 5 {
 		t.Errorf("a gap across begin: %+v", r)
 	}
+	if err := cl.beginAfter(7); err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []uint64{6, 7, 9} {
+		send(t, conn, textFrame(update(seq)))
+	}
+	if r := seen(t, cl, 1); r.Updates != 1 || r.Missing != 1 || r.LastMin != 9 {
+		t.Errorf("updates after 7, of 6, 7 and 9: %+v", r)
+	}
 }
 
 // TestClientSpeaks shows what a peer's dialect makes a client say.

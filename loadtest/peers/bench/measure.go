@@ -98,23 +98,17 @@ func (s *stage) drain(ctx context.Context, c *client, w *Window, most time.Durat
 	if w.Published, err = s.stop(ctx); err != nil {
 		return err
 	}
-	for end, first := time.Now().Add(most), true; ; first = false {
-		r, err := c.end(ctx)
-		if err != nil {
-			return err
-		}
-		w.Missing, w.Duplicate, w.Reordered = r.Missing, r.Duplicate, r.Reordered
-		w.Closed, w.LastMin, w.LastMax = r.Closed, r.LastMin, r.LastMax
-		if first {
-			w.Behind = w.Published - min(w.Published, w.LastMin)
-		}
-		if w.LastMin == w.Published || time.Now().After(end) {
-			return nil
-		}
-		if err := wait(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
+	r, err := c.end(ctx)
+	if err != nil {
+		return err
 	}
+	w.Behind = w.Published - min(w.Published, r.LastMin)
+	if r, err = c.arrived(ctx, w.Published, most); err != nil {
+		return err
+	}
+	w.Missing, w.Duplicate, w.Reordered = r.Missing, r.Duplicate, r.Reordered
+	w.Closed, w.LastMin, w.LastMax = r.Closed, r.LastMin, r.LastMax
+	return nil
 }
 
 // Idle is what connections cost that are ready and told nothing.

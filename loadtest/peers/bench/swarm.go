@@ -104,8 +104,9 @@ type swarmStage struct {
 // receiver is a process of many connections that gets every update.
 type receiver interface {
 	name() string
-	// start connects, and returns when all connections are in the room. The stage ends the process.
-	start(ctx context.Context, connections int) (*child, error)
+	// start connects, and returns when all connections are in the room, where so many updates were published before.
+	// The stage ends the process.
+	start(ctx context.Context, connections int, published uint64) (*child, error)
 	// finish tells how late updates were, and what was wrong if each connection did not get so many once, to the last.
 	finish(ctx context.Context, updates, last uint64) (p99 time.Duration, fault string, err error)
 }
@@ -113,7 +114,7 @@ type receiver interface {
 // sample takes one sample. All that is published is received before its end, so that frames need not be counted at
 // an instant.
 func (s *swarmStage) sample(ctx context.Context, r receiver) (got Received, err error) {
-	c, err := r.start(ctx, s.plan.Connections)
+	c, err := r.start(ctx, s.plan.Connections, s.published)
 	if err != nil {
 		return got, err
 	}
@@ -172,17 +173,17 @@ type clientReceiver struct {
 
 func (r *clientReceiver) name() string { return clientName }
 
-func (r *clientReceiver) start(ctx context.Context, connections int) (*child, error) {
+func (r *clientReceiver) start(ctx context.Context, connections int, published uint64) (*child, error) {
 	c, _, err := r.admit(ctx, connections, 0)
 	if err != nil {
 		return nil, err
 	}
 	r.client = c
-	return c.child, c.begin() // what came with the joining does not count
+	return c.child, c.beginAfter(published) // what comes with the joining does not count
 }
 
 func (r *clientReceiver) finish(ctx context.Context, updates, last uint64) (time.Duration, string, error) {
-	got, err := r.client.end(ctx)
+	got, err := r.client.arrived(ctx, last, sayTimeout)
 	if err != nil {
 		return 0, "", err
 	}
@@ -205,7 +206,7 @@ func (r *swarmReceiver) name() string { return swarmName }
 
 func (r *swarmReceiver) report() string { return filepath.Join(r.dir, "swarm.json") }
 
-func (r *swarmReceiver) start(ctx context.Context, connections int) (*child, error) {
+func (r *swarmReceiver) start(ctx context.Context, connections int, _ uint64) (*child, error) {
 	secret := filepath.Join(r.dir, "jwt.secret")
 	if err := os.WriteFile(secret, []byte(r.secret), 0o600); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@
 // CLOCK_MONOTONIC time in ns at which the update was due.
 //
 // It says {"event":"ready",…} when all are ready, and obeys lines of standard input:
-//   begin   starts to count anew
+//   begin   starts to count anew; begin N: updates after number N
 //   end     says what was counted, as one line of JSON
 // and ends with standard input, or when a connection fails before all are ready.
 
@@ -44,7 +44,7 @@ static char buffer[BUFFER];
 
 static struct {
 	int64_t began, cpu;
-	uint64_t bytes, reads, missing, duplicate, reordered;
+	uint64_t after, bytes, reads, missing, duplicate, reordered;
 	struct latencies updates;
 } count;
 static uint64_t closed; // connections that ended after they were ready
@@ -74,8 +74,9 @@ static void request(struct conn *c) {
 	put(c, text, n);
 }
 
-static void reset(void) {
+static void reset(uint64_t after) {
 	memset(&count, 0, sizeof count);
+	count.after = after;
 	count.cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	count.began = clock_ns(CLOCK_MONOTONIC);
 }
@@ -87,7 +88,7 @@ static void become_ready(struct conn *c) {
 		printf("{\"event\":\"ready\",\"connections\":%d,\"handshake_ns\":%lld,\"ready_ns\":%lld}\n", n_conns,
 			(long long)(shaken_at - started), (long long)(clock_ns(CLOCK_MONOTONIC) - started));
 		fflush(stdout);
-		reset();
+		reset(0);
 	} else if (opened < n_conns) {
 		open_next();
 	}
@@ -95,7 +96,7 @@ static void become_ready(struct conn *c) {
 
 // update counts one update.
 static void update(struct conn *c, uint64_t seq, int64_t ts, int64_t now) {
-	took(&count.updates, now - ts);
+	if (seq > count.after) took(&count.updates, now - ts);
 	if (c->last && seq > c->last) {
 		uint64_t step = seq - c->last;
 		count.missing += step - 1;
@@ -210,8 +211,9 @@ static void report(void) {
 
 static void command(void) {
 	char line[100];
+	unsigned long long after = 0;
 	if (!fgets(line, sizeof line, stdin)) exit(0);
-	if (!strcmp(line, "begin\n")) reset();
+	if (!strcmp(line, "begin\n") || sscanf(line, "begin %llu", &after) == 1) reset(after);
 	else if (!strcmp(line, "end\n")) report();
 	else fprintf(stderr, "client: command not understood: %s", line), exit(1);
 }

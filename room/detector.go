@@ -12,7 +12,9 @@ const (
 	// 75 ms after a kill −9.
 	askInterval = 40 * time.Millisecond
 	askAgain    = 10 * time.Millisecond
-	// askTimeout is how long an owner may take to answer. Two in a row mean hung.
+	// askTimeout is how long an owner may take to answer. Two in a row mean hung. Meanwhile it
+	// is pinged each askInterval: a ping may have reached an owner as it died, and what tells
+	// that is that nobody listens to the next.
 	askTimeout = 400 * time.Millisecond
 	// silences is how many unanswered asks in a row mean that the owner is dead.
 	silences = 2
@@ -39,7 +41,8 @@ type detector struct {
 	settled time.Time // unless the owner was heard, nobody is held dead before
 	at      time.Time // when due is called next
 	asked   time.Time // when the ask that is under way began; zero if none is
-	n       uint64    // number of the newest ask
+	first   uint64    // number of its first ping: any since then may be answered
+	n       uint64    // number of the newest ping
 }
 
 // claimed is the newest claim that was folded; zero before the first. It is what is
@@ -62,31 +65,40 @@ func (d *detector) rest(now time.Time) {
 	d.wait(now)
 }
 
-// due asks who owns the partition, or gives up waiting for an answer. dead tells that
-// the owner of d.seen is to be replaced.
-func (d *detector) due(now time.Time, newest claimed, ask func(n uint64) error) (dead bool) {
+// due asks who owns the partition, asks again, or gives up waiting for an answer. dead tells
+// that the owner of d.seen is to be replaced.
+func (d *detector) due(now time.Time, newest claimed, ping func(n uint64) error) (dead bool) {
 	switch {
-	case !d.asked.IsZero():
+	case !d.asked.IsZero() && now.Sub(d.asked) >= askTimeout:
 		return d.unanswered(now)
+	case !d.asked.IsZero():
+		d.ping(now, ping)
+		return false
 	case newest != d.seen:
 		d.seen, d.silent = newest, 0
 		d.at = now.Add(claimGrace)
 		return false
 	}
-	d.n++
-	if ask(d.n) != nil {
-		d.silent = 0 // the connection is down: that says nothing about the owner
-		d.wait(now)
-		return false
-	}
-	d.asked, d.at = now, now.Add(askTimeout)
+	d.asked, d.first = now, d.n+1
+	d.ping(now, ping)
 	return false
 }
 
-// pong takes the answer to the n-th ask: of the owner, or that there is none.
+// ping sends a ping of the ask that is under way.
+func (d *detector) ping(now time.Time, ping func(n uint64) error) {
+	d.n++
+	if ping(d.n) != nil {
+		d.silent, d.asked = 0, time.Time{} // the connection is down: that says nothing about the owner
+		d.wait(now)
+		return
+	}
+	d.at = d.asked.Add(min(now.Sub(d.asked)+askInterval, askTimeout))
+}
+
+// pong takes the answer to the n-th ping: of the owner, or that there is none.
 func (d *detector) pong(now time.Time, n uint64, owner bool) (dead bool) {
 	switch {
-	case n != d.n || d.asked.IsZero():
+	case n < d.first || n > d.n || d.asked.IsZero():
 		return false
 	case !owner:
 		return d.unanswered(now)

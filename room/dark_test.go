@@ -123,7 +123,7 @@ func (r *darkRig) open(voice Voice) {
 // knows has the replica know a record that the log may have lost.
 func (r *darkRig) knows(lost bool) {
 	known := r.stored.records[len(r.stored.records)-5]
-	r.replica.tail.known = &witness{Place: known.place()}
+	r.replica.tail.known = []witness{{Place: known.place()}}
 	if lost {
 		r.replace(known.Seq)
 	}
@@ -176,7 +176,7 @@ func TestNothingIsFoldedBehindWhatCannotBeRead(t *testing.T) {
 				if !bytes.Equal(r.replica.part.Snapshot(), want.Snapshot()) {
 					t.Errorf("at record %d of %d the state is not that of the log", r.replica.part.Last().Seq, len(r.stored.records))
 				}
-				if known := r.replica.tail.known != nil; known != replaced || len(r.stored.claims) > 0 != replaced {
+				if known := len(r.replica.tail.known) > 0; known != replaced || len(r.stored.claims) > 0 != replaced {
 					t.Errorf("it knows of a lost record: %t, and claims %d times", known, len(r.stored.claims))
 				}
 			})
@@ -246,6 +246,44 @@ func TestADeposedOwnerStillKnowsOfALostTail(t *testing.T) {
 			claims := r.stored.claims[1:]
 			if r.replica.Owns() || said && len(claims) > 0 || !said && (len(claims) != 1 || claims[0].Replaces != epoch) {
 				t.Errorf("it owns the partition: %t, and has claimed again: %+v", r.replica.Owns(), claims)
+			}
+		})
+	}
+}
+
+// TestAFalseAlarmIsNotAllThatIsKnown: one that knows, or has proven, that the log lost its tail
+// takes a node that is behind for a second loss before the log has its word. It forgets neither.
+func TestAFalseAlarmIsNotAllThatIsKnown(t *testing.T) {
+	for _, c := range []struct{ lost, proven bool }{{true, false}, {true, true}, {false, false}} {
+		t.Run(fmt.Sprintf("lost: %t, proven: %t", c.lost, c.proven), func(t *testing.T) {
+			r := newDarkRig(t)
+			r.knows(c.lost)
+			if c.proven {
+				r.replica.Sweep()
+				epoch := r.store(wire.KindClaim, r.stored.claims[0])
+				r.replica.Claimed(epoch, nil)
+				r.stored.appended = nil // it is not stored
+			}
+			whole := r.stored.records
+			r.stored.records = whole[:len(whole)-1]
+			r.clock = r.clock.Add(2 * feedSilence)
+			r.replica.Sweep() // a node answers that is behind
+			r.stored.records = whole
+			r.clock = r.clock.Add(2 * feedSilence)
+			r.replica.Sweep()
+			if c.proven { // it claimed when the log seemed not to have its claim yet
+				r.replica.Claimed(0, ErrFenced)
+				r.replica.Sweep()
+			}
+			claim := r.stored.claims[len(r.stored.claims)-1]
+			if epoch := r.replica.part.Epoch(); r.replica.Owns() || claim.Replaces != epoch {
+				t.Fatalf("it owns the partition: %t, and claims %+v in epoch %d", r.replica.Owns(), r.stored.claims, epoch)
+			}
+			r.replica.Claimed(r.store(wire.KindClaim, claim), nil)
+			r.replica.Sweep()
+			wrote := slices.ContainsFunc(r.stored.appended, func(rec wire.OwnerRecord) bool { return rec.Kind == wire.OwnerLost })
+			if !r.replica.Owns() || wrote != c.lost {
+				t.Errorf("it owns the partition: %t, and has written %+v", r.replica.Owns(), r.stored.appended)
 			}
 		})
 	}

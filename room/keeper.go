@@ -121,9 +121,9 @@ func (k *keeper) flush(ctx context.Context) {
 
 // restore returns the partition of the newest snapshot that belongs to the log, or
 // the state before the first record. missing is what a snapshot knows that the log
-// perhaps had and has not any more; nil for none. An error tells that there may be a newer
+// perhaps had and has not any more. An error tells that there may be a newer
 // snapshot, which could not be read; game.ErrUnknown, that newer versions are needed to.
-func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing *witness, unread error) {
+func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (best *Partition, missing []witness, unread error) {
 	best = NewPartition(cfg)
 	for _, from := range k.sources() {
 		p, err := restoreFrom(ctx, cfg, log, from.get)
@@ -134,7 +134,7 @@ func (k *keeper) restore(ctx context.Context, cfg PartitionConfig, log Log) (bes
 				continue
 			}
 			if errors.Is(err, errLost) {
-				missing = p.witness()
+				missing = append(missing, p.witness())
 			}
 			k.log.Warn("snapshot not used", "store", from.name, "partition", cfg.ID, "err", err)
 			if !errors.Is(err, errUnfit) {

@@ -2,6 +2,7 @@ package room
 
 import (
 	"errors"
+	"slices"
 
 	"tickcast/wire"
 )
@@ -52,7 +53,7 @@ func (r *Replica) claimFolded(c wire.Claim, at int64) {
 		r.handover.moved(at)
 	}
 	r.claimedAt = at
-	before := r.tail.known != nil && at <= r.tail.known.claimedAt
+	before := slices.ContainsFunc(r.tail.known, func(k witness) bool { return at <= k.claimedAt })
 	switch own := c.Node == r.cfg.Node; {
 	case own && r.speaking && c.Replaces == r.claim:
 		r.claim = r.part.Epoch()

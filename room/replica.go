@@ -171,7 +171,9 @@ func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 
 // restore begins with the newest snapshot, and returns its last record.
 func (r *Replica) restore(ctx context.Context) (from uint64) {
-	r.part, r.tail.known, _ = r.keeper.restore(ctx, r.cfg.Partition, r.stream)
+	var missing []witness
+	r.part, missing, _ = r.keeper.restore(ctx, r.cfg.Partition, r.stream)
+	r.tail.remember(missing...)
 	r.tail.reopen = false
 	now := r.cfg.Now()
 	if from = r.part.Last().Seq; from > 0 {
@@ -334,7 +336,7 @@ func (r *Replica) halt(err error) {
 // untilTick is how long the owner may wait before it appends a tick.
 func (r *Replica) untilTick(now time.Time) time.Duration {
 	wait, due := r.part.tickIn(now.Sub(r.lastRecord), now.Sub(r.lastOwn))
-	if !r.speaking || !due || r.appender.tick || r.tail.known != nil {
+	if !r.speaking || !due || r.appender.tick || len(r.tail.known) > 0 {
 		return time.Hour
 	}
 	wait = max(wait, r.tail.until.Sub(now))
@@ -467,8 +469,8 @@ func (r *Replica) Sweep() {
 		r.reclaim()
 		return
 	}
-	if r.tail.known != nil {
-		if r.lookBack(now, false); r.tail.known != nil {
+	if len(r.tail.known) > 0 {
+		if r.lookBack(now, false); len(r.tail.known) > 0 {
 			return
 		}
 	}

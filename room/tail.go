@@ -27,6 +27,8 @@ const (
 	lostFor         = 10 * time.Minute
 	// restoreWithin bounds the reading of snapshots.
 	restoreWithin = 10 * time.Second
+	// maxWitnesses bounds what is remembered of a log that has lost its tail.
+	maxWitnesses = 16
 )
 
 // tail is how an owner finds out that the log lost its tail, as one does by a power cut:
@@ -34,11 +36,11 @@ const (
 // ledger, which may have booked what is not in the log any more.
 type tail struct {
 	openedAt time.Time
-	reopen   bool     // the fold is not of this log: it begins again
-	known    *witness // what was folded or saved, and is perhaps not in the log
+	reopen   bool      // the fold is not of this log: it begins again
+	known    []witness // what was folded or saved, and is perhaps not in the log; maxWitnesses at most
 
 	why     string           // it is proven and not in the log yet
-	proof   *witness         // what proves it, if that was known here; known again if another one claims before
+	proof   []witness        // what proves it, as far as that was known here; known again if another one claims before
 	orphans []wire.OpenStake // to be cancelled, and not in the log yet
 
 	n        uint64 // number of the newest question to the ledger
@@ -59,11 +61,25 @@ type witness struct {
 	claimedAt int64
 }
 
-func (p *Partition) witness() *witness { return &witness{Place: p.last, lostAt: p.lostAt} }
+func (p *Partition) witness() witness { return witness{Place: p.last, lostAt: p.lostAt} }
+
+// remember adds to what is known. A second alarm may be a false one, of a node that is behind, and
+// must not take the place of the first. One of many will do: more would be of a log that is lost
+// again and again before it takes a claim.
+func (t *tail) remember(list ...witness) {
+	for _, w := range list {
+		same := func(k witness) bool { return k.Place == w.Place }
+		if i := slices.IndexFunc(t.known, same); i >= 0 {
+			t.known[i].claimedAt = max(t.known[i].claimedAt, w.claimedAt)
+		} else if len(t.known) < maxWitnesses {
+			t.known = append(t.known, w)
+		}
+	}
+}
 
 // waits reports whether nothing may be appended: the ledger is being waited for, or the log has
 // not told whether it lost what is known.
-func (t *tail) waits(now time.Time) bool { return t.known != nil || now.Before(t.until) }
+func (t *tail) waits(now time.Time) bool { return len(t.known) > 0 || now.Before(t.until) }
 
 // foreign is called when the log has another record than was folded.
 func (r *Replica) foreign(rec Record) { r.beginAgain("it has another record than was folded", rec.Seq) }
@@ -122,7 +138,8 @@ func (r *Replica) beginAgain(why string, seq uint64) {
 	known.claimedAt = r.claimedAt
 	r.log.Error("the log lost its tail, and the fold begins again: "+why, "seq", seq, "folded", known.Seq)
 	r.fallSilent("lost")
-	r.tail.known, r.tail.reopen = known, true
+	r.tail.remember(known)
+	r.tail.reopen = true
 	r.restart()
 }
 
@@ -135,14 +152,10 @@ func (r *Replica) restart() {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, restoreWithin)
 	defer cancel()
-	known := r.tail.known
 	r.part.digests.wait()
 	r.recent, r.expected, r.speaker = recent{}, 0, newSpeaker(r.voice)
 	clear(r.owing)
 	r.restore(ctx)
-	if known != nil {
-		r.tail.known = known
-	}
 	r.read(last)
 	r.reclaim()
 }
@@ -150,14 +163,13 @@ func (r *Replica) restart() {
 // unheard is for the end of an ownership: what it has proven, and is not in the log, its owner
 // still knows, and the next one may not.
 func (t *tail) unheard() {
-	if t.proof != nil {
-		t.known, t.proof = t.proof, nil
-	}
+	t.remember(t.proof...)
+	t.proof = nil
 }
 
 // reclaim claims for the one who knows of a lost tail, until that is in the log.
 func (r *Replica) reclaim() {
-	if r.tail.known != nil && !r.handover.draining {
+	if len(r.tail.known) > 0 && !r.handover.draining {
 		r.tryClaim(r.part.Epoch())
 	}
 }
@@ -168,18 +180,21 @@ func (r *Replica) reclaim() {
 func (r *Replica) lookBack(now time.Time, offered bool) {
 	t := &r.tail
 	t.why, t.orphans, t.suspects, t.answered, t.until = "", nil, nil, false, time.Time{}
-	if t.known != nil {
-		missing, err := r.missing(t.known.Place)
+	var proof []witness
+	for _, k := range t.known {
+		missing, err := r.missing(k.Place)
 		if err != nil {
 			return
 		}
 		if missing {
-			r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", t.known.Seq))
+			proof = append(proof, k)
 		}
-		if t.why != "" {
-			t.proof = t.known
-		}
-		t.known = nil
+	}
+	if t.known = nil; len(proof) > 0 {
+		r.declare(fmt.Sprintf("record %d, which had been folded, is not in the log", proof[0].Seq))
+	}
+	if t.why != "" {
+		t.proof = proof
 	}
 	if r.askLedger(now) && (t.why != "" || !offered && now.Sub(t.openedAt) < coldFor) {
 		t.until = now.Add(ledgerWait)
@@ -364,9 +379,7 @@ func (r *Replica) testified(o *Output) {
 		if r.speaking {
 			r.log.Warn("rounds with stakes wait until the ledger has booked what waited when the log lost its tail")
 		}
-		if k := r.tail.known; k != nil && r.part.lostAt > k.lostAt {
-			r.tail.known = nil
-		}
+		r.tail.known = slices.DeleteFunc(r.tail.known, func(k witness) bool { return r.part.lostAt > k.lostAt })
 	}
 	if o.Orphans {
 		r.tail.orphans = nil

@@ -80,9 +80,9 @@ func (r *Replica) jump(why error) (jumped bool) {
 		r.halt(errors.Join(why, unread))
 	case unread != nil:
 		r.log.Warn("the log was trimmed, and no checkpoint can be read", "seq", r.part.last.Seq, "err", errors.Join(why, unread))
-	case missing != nil:
+	case len(missing) > 0:
 		// Perhaps a node of the log that is behind answers: the next answer may be another's.
-		r.log.Warn("the log was trimmed, and ends before the checkpoints", "seq", r.part.last.Seq, "checkpoint", missing.Seq, "err", why)
+		r.log.Warn("the log was trimmed, and ends before the checkpoints", "seq", r.part.last.Seq, "checkpoint", missing[0].Seq, "err", why)
 	default:
 		r.halt(fmt.Errorf("%w, and no snapshot fits", why))
 	}

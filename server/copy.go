@@ -15,6 +15,7 @@ type roomCopy struct {
 	seq      uint64 // newest update in the topic
 	time     int64  // newest game time that was sent, ns
 	epoch    uint64 // newest that was heard of
+	spoke    int64  // newest game time that its owner spoke of, ns
 	sum      []byte // wire.UpdateSum of the update where the copy began; nil if it is not known
 	speaker  uint64 // epoch of the owner that said the newest update, or that it has it
 	snap     snapshot
@@ -51,10 +52,27 @@ func snapshotOf(r wire.AskReply) snapshot {
 // isOther reports whether a message is of another log, which it names, than the copy.
 func (c *roomCopy) isOther(log string) bool { return log != "" && c.log != "" && log != c.log }
 
+// heard takes note of who spoke, and of the game time then. It reports whether the log cannot have the newest claim any
+// more: an owner is silent when it has folded the claim that replaces it, so one before does not speak of what is later
+// than that. Where the tail was lost with the claim, and whoever knew has died, that is all there is to notice it by.
+func (c *roomCopy) heard(epoch uint64, time int64) (unclaimed bool) {
+	switch {
+	case epoch > c.epoch:
+		c.epoch, c.spoke = epoch, time
+	case epoch == c.epoch:
+		c.spoke = max(c.spoke, time)
+	default:
+		return c.log != "" && time > c.spoke
+	}
+	return false
+}
+
 // update takes an update that was heard, with the name of its log if that has lost its tail.
 func (f *feed) update(h wire.OutHeader, log string, body []byte) {
 	c := &f.copy
-	c.epoch = max(c.epoch, h.Epoch)
+	if c.heard(h.Epoch, h.Time) {
+		f.sync.doubt()
+	}
 	switch {
 	case f.sync.doubtful() || c.log == "":
 		c.keepEarly(h, log, body)
@@ -138,7 +156,9 @@ func (f *feed) takeEarly() {
 // tick takes a tick that was heard: forward if time does not go back.
 func (f *feed) tick(h wire.OutHeader, body []byte) {
 	c := &f.copy
-	c.epoch = max(c.epoch, h.Epoch)
+	if c.heard(h.Epoch, h.Time) {
+		f.sync.doubt()
+	}
 	switch {
 	case f.sync.doubtful() || c.log == "" || h.Epoch < c.epoch:
 	case h.Seq > c.seq:
@@ -171,11 +191,10 @@ func (f *feed) start(r wire.AskReply) {
 	for _, m := range members {
 		f.topic.Leave(m.s.conn) // before the reset, or the hub would take them for slow
 	}
-	if c.log != r.Log {
-		c.epoch = r.Epoch // a room made again may have another partition's owner
+	if c.heard(r.Epoch, r.Time) || c.log != r.Log {
+		c.epoch, c.spoke = r.Epoch, r.Time // a room made again may have another partition's owner
 	}
 	c.log, c.seq, c.sum, c.speaker, c.oldest = r.Log, r.Seq, r.Sum, r.Epoch, 0
-	c.epoch = max(c.epoch, r.Epoch)
 	c.time, c.tick, c.tickSeq = r.Time, 0, 0
 	c.adopt(snapshotOf(r))
 	f.topic.Reset(r.Seq)

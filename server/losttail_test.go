@@ -192,3 +192,41 @@ func TestTakeoverUnheard(t *testing.T) {
 	w.owner.update(r, false)
 	c.wantUpdates("they follow", r, 6, 8)
 }
+
+// P3.5, P3.6, P3.12: the newest claim was in the lost tail, and whoever knew of it has died. The epoch of who speaks now
+// is an older one, which is nothing to drop: only in a log without that claim is there anything later for him to say.
+func TestALostClaim(t *testing.T) {
+	for _, first := range []string{"a tick", "an update", "updates unheard"} {
+		t.Run(first, func(t *testing.T) {
+			w, r, g := lobby(t)
+			w.owner.takeOver()
+			w.owner.takeOver()
+			c := fiveUpdates(w, r, g)
+			w.owner.tick(r)
+			w.owner.locked(func() { w.owner.epoch, r.seq, r.updates, r.padding = 2, 3, r.updates[:3:3], 10 })
+			switch first {
+			case "a tick":
+				w.owner.tick(r)
+			case "an update":
+				w.owner.update(r, false)
+			case "updates unheard":
+				for range 3 {
+					w.owner.update(r, true)
+				}
+				w.owner.tick(r)
+			}
+			last := r.seq
+			o := c.want("a snapshot, and no update before it", wire.TypeJoined)
+			if o.is("recovered") || o.sub("position").num("seq") != int64(last) || o.num("epoch") != 2 {
+				t.Fatal(o.text)
+			}
+			w.owner.update(r, false)
+			c.wantUpdates("those of the new owner", r, last+1, last+1)
+			delete(c.quiet, wire.TypeTick)
+			w.owner.tick(r)
+			if o := c.want("its tick", wire.TypeTick); o.num("epoch") != 2 {
+				t.Fatal(o.text)
+			}
+		})
+	}
+}

@@ -314,9 +314,9 @@ func TestTakeover(t *testing.T) {
 	if k := c.want("the tick of the new owner", wire.TypeTick); k.num("epoch") != 2 {
 		t.Fatal(k.text)
 	}
-	// The old owner still speaks, with an older time.
+	// The old owner still speaks, of nothing later than what the new one began with.
 	w.owner.say(r, wire.OutTick, wire.OutHeader{Epoch: 1, Seq: 3, Time: r.time - 1e6}, []byte(`{"type":"tick","room":"lobby","seq":3,"t":1,"epoch":1}`))
-	w.owner.say(r, wire.OutTick, wire.OutHeader{Epoch: 1, Seq: 3, Time: r.time + 1e6}, []byte(`{"type":"tick","room":"lobby","seq":3,"t":2,"epoch":1}`))
+	w.owner.say(r, wire.OutTick, wire.OutHeader{Epoch: 1, Seq: 3, Time: r.time}, []byte(`{"type":"tick","room":"lobby","seq":3,"t":2,"epoch":1}`))
 	w.owner.update(r, false)
 	delete(c.quiet, wire.TypeTick)
 	c.wantUpdates("nothing of the old one", r, 4, 4)

@@ -125,7 +125,7 @@ func (f *feed) gotSnapshot(r wire.AskReply, err error, now time.Time) {
 	case c.log != r.Log:
 		y.behind = 0
 		f.start(r)
-	case r.Seq < c.seq && r.Epoch > c.speaker:
+	case r.Seq < c.seq && r.Epoch > c.speaker || c.heard(r.Epoch, r.Time):
 		f.start(r) // the log lost its tail, and numbers are used again
 	case replace && r.Seq >= c.seq:
 		f.start(r)
@@ -156,7 +156,10 @@ func (f *feed) gotNewer(from uint64, r wire.AskReply, err error, now time.Time) 
 	case from == c.seq && r.Seq >= from:
 		c.speaker = r.Epoch
 	}
-	c.epoch = max(c.epoch, r.Epoch)
+	if c.heard(r.Epoch, r.Time) {
+		y.doubt()
+		return
+	}
 	for _, u := range r.Updates {
 		f.update(wire.OutHeader{Epoch: r.Epoch, Seq: u.Seq, Time: u.Time}, r.Log, u.Message)
 	}

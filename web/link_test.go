@@ -117,11 +117,46 @@ func TestClientIgnoresAnOlderSnapshotWhenItMoves(t *testing.T) {
 	old.send(`{"type":"move","within_ms":10}`)
 	c := p.next("a second socket")
 	c.welcome("hello")
-	c.joined("a gateway that is behind gives a snapshot", false, wire.Position{Log: "L", Seq: 41})
+	join := c.want("join on it", wire.TypeJoin)
+	old.send(update(43))
+	old.send(update(44))
+	p.log("the old socket goes on", "update 43", "update 44")
+	b, _ := json.Marshal(wire.Joined{Type: wire.TypeJoined, ID: join.ID, Room: "lobby", Position: wire.Position{Log: "L", Seq: 43}, Epoch: 1, Players: 1, Snapshot: json.RawMessage(`{}`)})
+	c.send(string(b))
 	old.wantClosed("the old socket is let go")
-	c.send(update(42))
-	c.send(update(43))
-	p.log("what is known is not taken back", "you", "update 43")
+	c.send(update(44))
+	c.send(update(45))
+	p.log("what is known is not taken back", "you", "update 45")
+}
+
+// P3.12: a log that lost its tail uses the numbers again. Where nobody but a gateway noticed, it has its name still.
+func TestClientTakesBackALostTail(t *testing.T) {
+	for _, resumes := range []bool{false, true} {
+		t.Run(fmt.Sprintf("resumes: %t", resumes), func(t *testing.T) {
+			p := newPeer(t, `follow('lobby'); client.connect()`)
+			c := p.next("connection")
+			c.welcome("hello")
+			c.joined("join", false, wire.Position{Log: "L", Seq: 40})
+			c.send(update(41))
+			c.send(update(42))
+			if resumes {
+				p.log("so far", "snapshot 40", "update 41", "update 42")
+				c.hangUp(wire.CloseSlow)
+				c = p.next("second connection")
+				c.welcome("hello")
+				c.joined("from a position that the log does not have", false, wire.Position{Log: "L", Seq: 41})
+			} else {
+				c.send(`{"type":"joined","room":"lobby","recovered":false,"position":{"log":"L","seq":41},"epoch":1,"t":5,"snapshot":{},"players":1}`)
+			}
+			c.send(update(42))
+			c.send(update(43))
+			want := []string{"snapshot 41", "update 42", "update 43"}
+			if !resumes {
+				want = append([]string{"snapshot 40", "update 41", "update 42"}, want...)
+			}
+			p.log("numbers are used again", want...)
+		})
+	}
 }
 
 func TestClientRepeatsACommandUnderItsKey(t *testing.T) {

@@ -32,6 +32,10 @@ test('a snapshot starts again', () => {
   o.start('a', { log: 'x', seq: 5 });
   o.start('a', { log: 'x', seq: 90 });
   equal('behind the snapshot', o.check('a', 91), 'next');
+  equal('no way back', o.start('a', { log: 'x', seq: 91 }), false);
+  equal('back', o.start('a', { log: 'x', seq: 90 }), true);
+  equal('another log', o.start('a', { log: 'y', seq: 3 }), false);
+  equal('nothing before', o.start('b', { log: 'x', seq: 3 }), false);
 });
 
 test('P6.6 the bound doubles from 1 s to 20 s', () => {

@@ -22,9 +22,13 @@ export class Order {
    * Updates behind the position are expected from here on.
    * @param {string} room
    * @param {import('./messages.js').Position} position
+   * @returns {boolean} whether that is before what was expected of the same log: a connection never
+   *   goes back but where the log lost its tail and its numbers are used again (P3.12)
    */
   start(room, position) {
+    const before = this.rooms.get(room);
     this.rooms.set(room, { log: position.log, next: position.seq + 1 });
+    return before !== undefined && before.log === position.log && position.seq + 1 < before.next;
   }
 
   /** @param {string} room */

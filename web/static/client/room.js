@@ -61,18 +61,20 @@ export class Room extends Emitter {
   /**
    * Takes in the answer to a join. During a move two connections are open, and
    * the new one may start from a place that this room has passed already: then
-   * its snapshot is old news.
+   * its snapshot is old news. It is not when its own connection was further: what
+   * was behind it is lost, and its numbers are used again.
    * @param {import('./messages.js').Joined} m
+   * @param {boolean} back whether its connection was further
    */
-  joined(m) {
+  joined(m, back) {
     this.epoch = Math.max(this.epoch, m.epoch);
     const sameLog = this.position?.log === m.position.log;
-    if (this.position && !sameLog) {
+    if (back || (this.position && !sameLog)) {
       this.clock.reset();
       this.epoch = m.epoch;
     }
     this.clock.sample(m.t, this.localNow());
-    const passed = sameLog && this.position !== null && this.position.seq > m.position.seq;
+    const passed = !back && sameLog && this.position !== null && this.position.seq > m.position.seq;
     if (!m.recovered && !passed) {
       this.position = { log: m.position.log, seq: m.position.seq };
       this.emit('snapshot', { snapshot: m.snapshot, you: m.you ?? null, t: m.t });

@@ -302,6 +302,7 @@ export class Client extends Emitter {
     const id = ++this.ids;
     link.joining.set(id, room.id);
     room.asked = this.env.now();
+    if (room.position) link.order.start(room.id, room.position);
     const position = room.position ? { position: { ...room.position } } : {};
     link.send({ type: 'join', id, room: room.id, ...position });
   }
@@ -379,8 +380,7 @@ export class Client extends Emitter {
     if (m.id !== undefined && !link.joining.delete(m.id)) return; // left again meanwhile
     const room = this.rooms.get(m.room);
     if (!room) return;
-    link.order.start(m.room, m.position);
-    room.joined(m);
+    room.joined(m, link.order.start(m.room, m.position));
     this.#settle(link);
     this.commands.flush();
   }

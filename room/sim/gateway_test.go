@@ -32,12 +32,15 @@ type copied struct {
 	chain   uint64 // of its updates; 0 when they come from a snapshot
 	newest  []byte // wire.UpdateSum of it; nil when it comes from a snapshot of an owner that did not have it
 	speaker uint64 // epoch of the owner that said it, or that it has it
+	epoch   uint64 // newest that was heard of
+	spoke   int64  // newest game time that its owner spoke of
 	ring    map[uint64]uint64
 	unsure  bool  // nothing is applied until a snapshot is there
 	replace bool  // likewise, and it takes the place of what is here
 	check   bool  // it was cut off, and nobody has answered since
 	wrong   int64 // since when it goes on along a tail that the log has lost; 0 for not
 	tick    int64
+	stale   int64 // since when ticks come of older epochs only; 0 for not
 	phase   string
 	round   uint64
 	asking  bool
@@ -79,6 +82,9 @@ func (g *gateway) lookLater() {
 			if c.wrong != 0 && g.w.now-c.wrong > int64(putRightWithin) {
 				g.w.fail("%s goes on with %s along a tail that the log has lost", g.name, roomName(i))
 			}
+			if c.stale != 0 && g.w.now-c.stale > int64(putRightWithin) {
+				g.w.fail("%s drops the ticks of %s for an epoch that the log has lost", g.name, roomName(i))
+			}
 		}
 		if g.link.connected() {
 			g.cutUntil = g.link.core
@@ -110,7 +116,7 @@ func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.Out
 	c.heard = g.w.now
 	switch {
 	case g.w.cfg.broken == staysAstray:
-	case log != "" && c.log != "" && log != c.log, class == wire.OutMeta:
+	case log != "" && c.log != "" && log != c.log, class == wire.OutMeta, c.unclaimed(h.Epoch, h.Time) && g.w.cfg.broken != dropsTicks:
 		c.unsure = true
 	case class == wire.OutUpdate && c.differs(h.Seq, body):
 		c.replace = true
@@ -121,8 +127,10 @@ func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.Out
 	case c.unsure || c.replace:
 		g.jump(room)
 		return
+	case class == wire.OutTick && h.Epoch < c.epoch:
+		c.stale = cmp.Or(c.stale, g.w.now)
 	case class == wire.OutTick && h.Time >= c.tick:
-		c.tick = h.Time
+		c.tick, c.stale = h.Time, 0
 	case class == wire.OutUpdate && h.Seq == c.seq:
 		c.speaker = h.Epoch
 	case class == wire.OutUpdate && h.Seq == c.seq+1 && (h.Epoch == c.speaker || g.w.cfg.broken == staysAstray):
@@ -133,6 +141,20 @@ func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.Out
 	if h.Seq > c.seq || class == wire.OutTick && h.Seq == c.seq && h.Epoch > c.speaker {
 		g.catchUp(room)
 	}
+}
+
+// unclaimed takes note of who spoke, and of the game time then. It reports whether the log cannot have the newest claim
+// any more: an owner before it speaks of what is later.
+func (c *copied) unclaimed(epoch uint64, time int64) bool {
+	switch {
+	case epoch > c.epoch:
+		c.epoch, c.spoke = epoch, time
+	case epoch == c.epoch:
+		c.spoke = max(c.spoke, time)
+	default:
+		return c.log != "" && time > c.spoke
+	}
+	return false
 }
 
 // differs reports whether an update is another one than the copy has under its number.
@@ -196,6 +218,9 @@ func (g *gateway) catchUp(room string) {
 			g.jump(room)
 		case r.Seq < c.seq && r.Epoch > c.speaker:
 			g.jump(room)
+		case c.unclaimed(r.Epoch, r.Time) && g.w.cfg.broken != dropsTicks:
+			c.unsure = true
+			g.jump(room)
 		case r.Seq < c.seq: // a follower that is behind
 		case r.Lost:
 			c.replace = true
@@ -247,13 +272,17 @@ func (g *gateway) jump(room string) {
 		}
 		replace := c.replace
 		c.unsure, c.replace, c.check = false, false, false
+		unclaimed := c.unclaimed(r.Epoch, r.Time) && g.w.cfg.broken != dropsTicks
 		switch {
-		case r.Log != c.log || r.Seq < c.seq && r.Epoch > c.speaker || replace && r.Seq >= c.seq:
+		case unclaimed || r.Log != c.log || r.Seq < c.seq && r.Epoch > c.speaker || replace && r.Seq >= c.seq:
 		case r.Seq > c.seq:
 			g.catchUp(room)
 			return
 		default:
 			return
+		}
+		if unclaimed || r.Log != c.log {
+			c.epoch, c.spoke, c.stale = r.Epoch, r.Time, 0
 		}
 		c.log, c.seq, c.newest, c.speaker, c.phase, c.round = r.Log, r.Seq, r.Sum, r.Epoch, v.Phase, v.Round
 		c.chain, c.ring, c.wrong = 0, map[uint64]uint64{}, 0

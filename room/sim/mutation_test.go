@@ -30,6 +30,7 @@ const (
 	staleWitness = "the ledger tells what it knew when it was asked before"
 	paysAgain    = "the ledger ends a bet again that ended in a lost tail"
 	staysAstray  = "a gateway goes on with what the log has lost"
+	dropsTicks   = "a gateway drops ticks for a claim that the log has lost"
 )
 
 // altered is a record as a server that is broken sees it.

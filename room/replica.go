@@ -174,6 +174,7 @@ func (r *Replica) restore(ctx context.Context) (from uint64) {
 	var missing []witness
 	r.part, missing, _ = r.keeper.restore(ctx, r.cfg.Partition, r.stream)
 	r.tail.remember(missing...)
+	r.tail.explain(r.part.lostAt)
 	r.tail.reopen = false
 	now := r.cfg.Now()
 	if from = r.part.Last().Seq; from > 0 {

@@ -77,6 +77,11 @@ func (t *tail) remember(list ...witness) {
 	}
 }
 
+// explain forgets what was folded or saved before the log told, at lostAt, that it had lost its tail.
+func (t *tail) explain(lostAt int64) {
+	t.known = slices.DeleteFunc(t.known, func(k witness) bool { return lostAt > k.lostAt })
+}
+
 // waits reports whether nothing may be appended: the ledger is being waited for, or the log has
 // not told whether it lost what is known.
 func (t *tail) waits(now time.Time) bool { return len(t.known) > 0 || now.Before(t.until) }
@@ -379,7 +384,7 @@ func (r *Replica) testified(o *Output) {
 		if r.speaking {
 			r.log.Warn("rounds with stakes wait until the ledger has booked what waited when the log lost its tail")
 		}
-		r.tail.known = slices.DeleteFunc(r.tail.known, func(k witness) bool { return r.part.lostAt > k.lostAt })
+		r.tail.explain(r.part.lostAt)
 	}
 	if o.Orphans {
 		r.tail.orphans = nil

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"time"
 
 	"tickcast/fanout"
 	"tickcast/wire"
@@ -15,7 +16,7 @@ type roomCopy struct {
 	seq      uint64 // newest update in the topic
 	time     int64  // newest game time that was sent, ns
 	epoch    uint64 // newest that was heard of
-	spoke    int64  // newest game time that its owner spoke of, ns
+	spoke    int64  // newest game time that its owner, or one before it, spoke of, ns
 	sum      []byte // wire.UpdateSum of the update where the copy began; nil if it is not known
 	speaker  uint64 // epoch of the owner that said the newest update, or that it has it
 	snap     snapshot
@@ -52,18 +53,19 @@ func snapshotOf(r wire.AskReply) snapshot {
 // isOther reports whether a message is of another log, which it names, than the copy.
 func (c *roomCopy) isOther(log string) bool { return log != "" && c.log != "" && log != c.log }
 
+// unclaimedAfter is by how much game time the owner of an older claim must be ahead to show that the newest is lost.
+// The clock gets no further than 300 ms past the last record of an owner, so this is more than what a claim can be
+// behind what was heard of the owner that it replaces, some lost ticks included.
+const unclaimedAfter = int64(time.Second)
+
 // heard takes note of who spoke, and of the game time then. It reports whether the log cannot have the newest claim any
 // more: an owner is silent when it has folded the claim that replaces it, so one before does not speak of what is later
 // than that. Where the tail was lost with the claim, and whoever knew has died, that is all there is to notice it by.
-func (c *roomCopy) heard(epoch uint64, time int64) (unclaimed bool) {
-	switch {
-	case epoch > c.epoch:
-		c.epoch, c.spoke = epoch, time
-	case epoch == c.epoch:
-		c.spoke = max(c.spoke, time)
-	default:
-		return c.log != "" && time > c.spoke
+func (c *roomCopy) heard(epoch uint64, t int64) (unclaimed bool) {
+	if epoch < c.epoch {
+		return c.log != "" && t > c.spoke+unclaimedAfter
 	}
+	c.epoch, c.spoke = epoch, max(c.spoke, t)
 	return false
 }
 

@@ -203,7 +203,10 @@ func TestALostClaim(t *testing.T) {
 			w.owner.takeOver()
 			c := fiveUpdates(w, r, g)
 			w.owner.tick(r)
-			w.owner.locked(func() { w.owner.epoch, r.seq, r.updates, r.padding = 2, 3, r.updates[:3:3], 10 })
+			w.owner.locked(func() {
+				w.owner.epoch, r.seq, r.updates, r.padding = 2, 3, r.updates[:3:3], 10
+				r.time += 2e9 // the game clock of the log was behind, and has passed what was heard
+			})
 			switch first {
 			case "a tick":
 				w.owner.tick(r)

@@ -33,7 +33,7 @@ type copied struct {
 	newest  []byte // wire.UpdateSum of it; nil when it comes from a snapshot of an owner that did not have it
 	speaker uint64 // epoch of the owner that said it, or that it has it
 	epoch   uint64 // newest that was heard of
-	spoke   int64  // newest game time that its owner spoke of
+	spoke   int64  // newest game time that its owner, or one before it, spoke of
 	ring    map[uint64]uint64
 	unsure  bool  // nothing is applied until a snapshot is there
 	replace bool  // likewise, and it takes the place of what is here
@@ -144,16 +144,12 @@ func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.Out
 }
 
 // unclaimed takes note of who spoke, and of the game time then. It reports whether the log cannot have the newest claim
-// any more: an owner before it speaks of what is later.
-func (c *copied) unclaimed(epoch uint64, time int64) bool {
-	switch {
-	case epoch > c.epoch:
-		c.epoch, c.spoke = epoch, time
-	case epoch == c.epoch:
-		c.spoke = max(c.spoke, time)
-	default:
-		return c.log != "" && time > c.spoke
+// any more: an owner before it speaks of what is a second later.
+func (c *copied) unclaimed(epoch uint64, t int64) bool {
+	if epoch < c.epoch {
+		return c.log != "" && t > c.spoke+int64(time.Second)
 	}
+	c.epoch, c.spoke = epoch, max(c.spoke, t)
 	return false
 }
 

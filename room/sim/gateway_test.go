@@ -40,7 +40,8 @@ type copied struct {
 	check   bool  // it was cut off, and nobody has answered since
 	wrong   int64 // since when it goes on along a tail that the log has lost; 0 for not
 	tick    int64
-	stale   int64 // since when ticks come of older epochs only; 0 for not
+	stale   int64 // since when ticks come of older epochs only, without a pause; 0 for not
+	dropped int64 // when the last of them came
 	phase   string
 	round   uint64
 	asking  bool
@@ -81,9 +82,6 @@ func (g *gateway) lookLater() {
 			}
 			if c.wrong != 0 && g.w.now-c.wrong > int64(putRightWithin) {
 				g.w.fail("%s goes on with %s along a tail that the log has lost", g.name, roomName(i))
-			}
-			if c.stale != 0 && g.w.now-c.stale > int64(putRightWithin) {
-				g.w.fail("%s drops the ticks of %s for an epoch that the log has lost", g.name, roomName(i))
 			}
 		}
 		if g.link.connected() {
@@ -128,7 +126,7 @@ func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.Out
 		g.jump(room)
 		return
 	case class == wire.OutTick && h.Epoch < c.epoch:
-		c.stale = cmp.Or(c.stale, g.w.now)
+		g.drop(room)
 	case class == wire.OutTick && h.Time >= c.tick:
 		c.tick, c.stale = h.Time, 0
 	case class == wire.OutUpdate && h.Seq == c.seq:
@@ -140,6 +138,17 @@ func (g *gateway) heard(room string, class wire.OutClass, log string, h wire.Out
 	}
 	if h.Seq > c.seq || class == wire.OutTick && h.Seq == c.seq && h.Epoch > c.speaker {
 		g.catchUp(room)
+	}
+}
+
+// drop takes note of a tick of an older epoch. An owner that was deposed does not go on for long.
+func (g *gateway) drop(room string) {
+	c := g.copyOf(room)
+	if c.stale == 0 || g.w.now-c.dropped > int64(time.Second) {
+		c.stale = g.w.now
+	}
+	if c.dropped = g.w.now; c.dropped-c.stale > int64(putRightWithin) {
+		g.w.fail("%s drops the ticks of %s for an epoch that the log has lost", g.name, room)
 	}
 }
 

@@ -292,6 +292,7 @@ func noOwner(sc *scene) {
 	}
 	sc.run(2 * time.Millisecond) // what they sent arrives
 	frozen := sc.truth.part.Now()
+	reads := curve.Centi(frozen + game.Time(300*time.Millisecond) - (sc.room.ends - curve.At(sc.room.point+1)))
 	sc.run(sc.between(0, 2*time.Second))
 	cashOuts := sc.cashOut()
 	sc.run(3 * time.Second)
@@ -302,7 +303,6 @@ func noOwner(sc *scene) {
 		s.start()
 	}
 	sc.await(cashOuts)
-	reads := curve.Centi(frozen + game.Time(300*time.Millisecond) - (sc.room.ends - curve.At(sc.room.point+1)))
 	for i, c := range cashOuts {
 		var result struct{ Centi int64 }
 		decode(c.answer.Result, &result)

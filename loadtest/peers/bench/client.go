@@ -104,11 +104,22 @@ func (c *client) awaitReady(ctx context.Context) (r readyReport, err error) {
 	return r, c.hear(ctx, "ready", &r)
 }
 
-// begin starts to count anew.
-func (c *client) begin() error { return c.say("begin") }
+// begin starts to count anew: what arrives when it has returned counts.
+func (c *client) begin(ctx context.Context) error { return c.told(ctx, "begin") }
 
 // beginAfter starts to count anew, of the updates those after a number.
-func (c *client) beginAfter(seq uint64) error { return c.say("begin %d", seq) }
+func (c *client) beginAfter(ctx context.Context, seq uint64) error {
+	return c.told(ctx, fmt.Sprintf("begin %d", seq))
+}
+
+// told waits until the client has read the line: it may read its connections first.
+func (c *client) told(ctx context.Context, begin string) error {
+	if err := c.say("%s", begin); err != nil {
+		return err
+	}
+	var begun struct{}
+	return c.hear(ctx, "begun", &begun)
+}
 
 // end returns what was counted since begin. It goes on counting.
 func (c *client) end(ctx context.Context) (r Report, err error) {

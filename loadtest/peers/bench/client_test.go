@@ -232,7 +232,7 @@ func TestClientBeginsAnew(t *testing.T) {
 	send(t, conn, textFrame(update(1)))
 	send(t, conn, textFrame(update(3)))
 	seen(t, cl, 2)
-	if err := cl.begin(); err != nil {
+	if err := cl.begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if r := seen(t, cl, 0); r.Updates != 0 || r.Missing != 0 {
@@ -242,7 +242,7 @@ func TestClientBeginsAnew(t *testing.T) {
 	if r := seen(t, cl, 1); r.Updates != 1 || r.Missing != 1 || r.LastMin != 5 {
 		t.Errorf("a gap across begin: %+v", r)
 	}
-	if err := cl.beginAfter(7); err != nil {
+	if err := cl.beginAfter(t.Context(), 7); err != nil {
 		t.Fatal(err)
 	}
 	for _, seq := range []uint64{6, 7, 9} {

@@ -162,7 +162,7 @@ func (s *commandStage) taps(ctx context.Context, p players, rate float64) (r Pla
 	if err != nil {
 		return r, err
 	}
-	if err := p.begin(); err != nil {
+	if err := p.begin(ctx); err != nil {
 		return r, err
 	}
 	if err := wait(ctx, s.plan.Clock.Look); err != nil {
@@ -221,7 +221,7 @@ func (s *commandStage) crash(ctx context.Context) (bets, cashouts float64, err e
 		return 0, 0, err
 	}
 	defer p.kill()
-	if err := p.begin(); err != nil {
+	if err := p.begin(ctx); err != nil {
 		return 0, 0, err
 	}
 	if err := p.play(0); err != nil {

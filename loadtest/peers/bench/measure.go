@@ -76,7 +76,7 @@ func (s *stage) observe(ctx context.Context, c *client, l Load, clock Clock) (w 
 	if err != nil {
 		return w, err
 	}
-	if err := c.begin(); err != nil {
+	if err := c.begin(ctx); err != nil {
 		return w, err
 	}
 	if err := wait(ctx, clock.Look); err != nil {

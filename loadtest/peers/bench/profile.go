@@ -38,7 +38,7 @@ func (k Kit) Profile(ctx context.Context, p Plan, peer Peer, out io.Writer) erro
 	if err := wait(ctx, p.Clock.Warm); err != nil {
 		return err
 	}
-	if err := c.begin(); err != nil {
+	if err := c.begin(ctx); err != nil {
 		return err
 	}
 	before, err := cpuOf(st.server.pid())

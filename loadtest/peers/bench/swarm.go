@@ -179,7 +179,7 @@ func (r *clientReceiver) start(ctx context.Context, connections int, published u
 		return nil, err
 	}
 	r.client = c
-	return c.child, c.beginAfter(published) // what comes with the joining does not count
+	return c.child, c.beginAfter(ctx, published) // what comes with the joining does not count
 }
 
 func (r *clientReceiver) finish(ctx context.Context, updates, last uint64) (time.Duration, string, error) {

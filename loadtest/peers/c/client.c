@@ -15,7 +15,7 @@
 // CLOCK_MONOTONIC time in ns at which the update was due.
 //
 // It says {"event":"ready",…} when all are ready, and obeys lines of standard input:
-//   begin   starts to count anew; begin N: updates after number N
+//   begin   starts to count anew, and says {"event":"begun",…}; begin N: updates after number N
 //   end     says what was counted, as one line of JSON
 // and ends with standard input, or when a connection fails before all are ready.
 
@@ -213,7 +213,7 @@ static void command(void) {
 	char line[100];
 	unsigned long long after = 0;
 	if (!fgets(line, sizeof line, stdin)) exit(0);
-	if (!strcmp(line, "begin\n") || sscanf(line, "begin %llu", &after) == 1) reset(after);
+	if (!strcmp(line, "begin\n") || sscanf(line, "begin %llu", &after) == 1) reset(after), begun();
 	else if (!strcmp(line, "end\n")) report();
 	else fprintf(stderr, "client: command not understood: %s", line), exit(1);
 }

@@ -39,6 +39,12 @@ static inline int64_t clock_ns(clockid_t id) {
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+// begun tells that what is read from now on counts anew.
+static inline void begun(void) {
+	printf("{\"event\":\"begun\",\"at_ns\":%lld}\n", (long long)clock_ns(CLOCK_MONOTONIC));
+	fflush(stdout);
+}
+
 // frame appends a masked frame with at most 65535 bytes to out and returns its length.
 static inline size_t frame(char *out, int opcode, const char *payload, size_t len) {
 	static const char mask[4] = {0x12, 0x34, 0x56, 0x78};

@@ -6,7 +6,7 @@
 //   run RATE   begins to play. In a race RATE taps a second, in turn over the players, each due at
 //              its own time; RATE 0: who has his answer taps again. In crash (RATE is 0) everybody
 //              bets twice when betting opens, and cashes both bets out in flight.
-//   begin      starts to count anew
+//   begin      starts to count anew, and says {"event":"begun",…}
 //   end        says what was counted, as one line of JSON
 //   stop       begins no more commands; says {"event":"stopped",…} when none is on its way
 // It says {"event":"ready",…} when all have joined, {"event":"round",…} when a round of crash is
@@ -319,7 +319,7 @@ static void obey(void) {
 		for (struct player *p = players; p < players + n_players; p++) p->planned = p->begun = 0, p->bets = 2; // of a round that has begun
 		if (period) turn();
 		else act_all(run_at);
-	} else if (!strcmp(line, "begin\n")) reset();
+	} else if (!strcmp(line, "begin\n")) reset(), begun();
 	else if (!strcmp(line, "end\n")) report();
 	else if (!strcmp(line, "stop\n")) running = 0, check_stopped();
 	else fprintf(stderr, "client: command not understood: %s", line), exit(1);

@@ -28,10 +28,17 @@ type Trimmer struct {
 	metrics *metrics
 	writers []*archive.Writer // by partition
 
+	unsure []span // by partition: the last purge had no answer; for Flush
+
 	mu      sync.Mutex // guards waiting
 	waiting map[int]uint64
 	wake    chan struct{} // capacity 1
 }
+
+// span are the records from first on and before below.
+type span struct{ first, below uint64 }
+
+func (s span) records() uint64 { return s.below - s.first }
 
 // Purger is where logs are that a Trimmer makes shorter. Its methods return when they know.
 type Purger interface {
@@ -45,7 +52,7 @@ type Purger interface {
 func NewTrimmer(logs Purger, writers []*archive.Writer) *Trimmer {
 	return &Trimmer{
 		logs: logs, log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil), writers: writers,
-		waiting: map[int]uint64{}, wake: make(chan struct{}, 1),
+		unsure: make([]span, len(writers)), waiting: map[int]uint64{}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -140,11 +147,17 @@ func (t *Trimmer) purge(ctx context.Context, p int, below uint64) error {
 	if err != nil {
 		return fmt.Errorf("trim %s: %w", wire.PartitionStream(p), err)
 	}
+	if done := t.unsure[p]; first >= done.below {
+		t.metrics.trimmed.Add(float64(done.records()))
+		t.unsure[p] = span{}
+	}
 	if below > first {
+		t.unsure[p] = span{first, below}
 		if err := t.logs.Purge(ctx, p, below); err != nil {
 			return fmt.Errorf("trim %s: %w", wire.PartitionStream(p), err)
 		}
 		t.metrics.trimmed.Add(float64(below - first))
+		t.unsure[p] = span{}
 		t.log.Info("trimmed the log", "partition", p, "first", below, "records", below-first)
 		first = below
 	}

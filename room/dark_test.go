@@ -19,6 +19,7 @@ type darkLog struct {
 	created  int64
 	records  []Record
 	dark     bool
+	end      uint64 // reading ends before this record; 0: with the last
 	behind   bool // whatever node answers for a single record does not have it yet
 	claims   []wire.Claim
 	appended []wire.OwnerRecord
@@ -61,6 +62,9 @@ func (l *darkLog) Read(from, to uint64, apply func(Record) error) error {
 		return fmt.Errorf("%w: %w", ErrClosed, errDark)
 	}
 	for _, rec := range l.records[from-1 : to] {
+		if rec.Seq == l.end {
+			return fmt.Errorf("%w: %w", ErrClosed, errDark)
+		}
 		if err := apply(rec); err != nil {
 			return err
 		}

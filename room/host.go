@@ -121,11 +121,9 @@ func NewHost(cfg HostConfig) (*Host, error) {
 }
 
 // Run folds and owns until ctx ends, then hands over what it owns, and saves what
-// nobody takes. It returns after every goroutine it started, with the first error of a replica
-// that could not open its log.
+// nobody takes. A log that cannot be read is tried again until then. It returns after every
+// goroutine it started; the error is that of a connection on which nothing can be heard.
 func (h *Host) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var background, replicas sync.WaitGroup
 	after, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the replicas, which hand over and save at their end
 	background.Go(func() { h.keeper.run(after) })
@@ -142,26 +140,19 @@ func (h *Host) Run(ctx context.Context) error {
 	if !h.cfg.Alone {
 		background.Go(func() { leaders{js: h.js, log: h.log}.run(ctx, h.owned) })
 	}
-	opened := make(chan error, len(h.replicas))
+	opened := make(chan struct{}, len(h.replicas))
 	for _, r := range h.replicas {
-		replicas.Go(func() {
-			if err := r.run(ctx, opened); err != nil {
-				cancel(err)
-			}
-		})
+		replicas.Go(func() { r.run(ctx, opened) })
 	}
 	h.awaitOpen(ctx, opened)
 	replicas.Wait()
 	_ = sub.Unsubscribe()
 	stop()
 	background.Wait()
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
 	return nil
 }
 
-func (h *Host) awaitOpen(ctx context.Context, opened <-chan error) {
+func (h *Host) awaitOpen(ctx context.Context, opened <-chan struct{}) {
 	for range h.replicas {
 		select {
 		case <-ctx.Done():

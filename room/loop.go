@@ -3,7 +3,6 @@ package room
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -23,6 +22,9 @@ const (
 	// drainWithin bounds how long partitions are handed over when a host is told to end,
 	// all at the same time: a few candidates' time-outs.
 	drainWithin = 4 * offerTimeout
+	// openPause lies between tries to open a log that cannot be read now: while its leader stands
+	// still, or another is elected.
+	openPause = time.Second
 )
 
 // loop is a Replica in JetStream: the goroutine that hands it its events.
@@ -57,22 +59,25 @@ func newLoop(h *Host, id int) *loop {
 // drainWithin.
 //
 // opened gets one value when the replica has caught up.
-func (l *loop) run(ctx context.Context, opened chan<- error) error {
+func (l *loop) run(ctx context.Context, opened chan<- struct{}) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	unready := context.AfterFunc(ctx, end) // there is nothing to hand over yet
-	err := l.open(life)
-	opened <- err
-	if err != nil {
-		return fmt.Errorf("open partition %d: %w", l.cfg.Partition.ID, err)
+	for err := l.open(life); err != nil; err = l.open(life) {
+		if life.Err() == nil {
+			l.host.log.Warn("a log cannot be read now, and is tried again", "partition", l.cfg.Partition.ID, "err", err)
+		}
+		if !pause(life, openPause) {
+			return
+		}
 	}
+	opened <- struct{}{}
 	defer l.feed.close()
 	defer l.voice.close()
 	unready()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainWithin, end) })
 	defer stop()
 	l.follow(life)
-	return nil
 }
 
 func (l *loop) open(ctx context.Context) (err error) {

@@ -145,10 +145,11 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 	return r
 }
 
-// Open restores the newest snapshot and folds the log behind it.
+// Open restores the newest snapshot and folds the log behind it. After an error, that the log
+// cannot be read now, it may be called again.
 func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 	r.ctx, r.stream, r.voice = ctx, log, voice
-	r.appender, r.speaker = newAppender(log), newSpeaker(voice)
+	r.appender = newAppender(log)
 	r.cfg.Partition.Created = log.Created()
 	from := r.restore(ctx)
 	last, err := log.Last()
@@ -169,8 +170,13 @@ func (r *Replica) Open(ctx context.Context, log Log, voice Voice) error {
 	return nil
 }
 
-// restore begins with the newest snapshot, and returns its last record.
+// restore begins with the newest snapshot, whatever was folded before, and returns its last record.
 func (r *Replica) restore(ctx context.Context) (from uint64) {
+	if r.part != nil {
+		r.part.digests.wait()
+	}
+	r.recent, r.expected, r.speaker = recent{}, 0, newSpeaker(r.voice)
+	clear(r.owing)
 	var missing []witness
 	r.part, missing, _ = r.keeper.restore(ctx, r.cfg.Partition, r.stream)
 	r.tail.remember(missing...)

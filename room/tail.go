@@ -157,9 +157,6 @@ func (r *Replica) restart() {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, restoreWithin)
 	defer cancel()
-	r.part.digests.wait()
-	r.recent, r.expected, r.speaker = recent{}, 0, newSpeaker(r.voice)
-	clear(r.owing)
 	r.restore(ctx)
 	r.read(last)
 	r.reclaim()

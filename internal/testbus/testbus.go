@@ -13,8 +13,8 @@ import (
 
 // Bus is a NATS server of one test. It may be used by several goroutines.
 type Bus struct {
+	*testsvc.Service
 	t         testing.TB
-	url       string
 	passwords map[bus.Role]string
 }
 
@@ -25,11 +25,11 @@ func Start(t testing.TB) *Bus {
 	for _, r := range bus.Roles() {
 		b.passwords[r] = string(r) + "-password"
 	}
-	b.url = testsvc.StartNATS(t, bus.ServerConfig(b.passwords, bus.ServerOptions{SyncInterval: time.Hour})).URL
+	b.Service = testsvc.StartNATS(t, bus.ServerConfig(b.passwords, bus.ServerOptions{SyncInterval: time.Hour}))
 	return b
 }
 
 // Connect connects as a role. Name is shown by the server. The caller closes the connection.
 func (b *Bus) Connect(role bus.Role, name string) (*nats.Conn, error) {
-	return bus.Connect(b.t.Context(), strings.Replace(b.url, "//", "//"+string(role)+":"+b.passwords[role]+"@", 1), name)
+	return bus.Connect(b.t.Context(), strings.Replace(b.URL, "//", "//"+string(role)+":"+b.passwords[role]+"@", 1), name)
 }

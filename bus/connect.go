@@ -42,18 +42,23 @@ var ErrReply = errors.New("bus: reply subject is not an inbox")
 // kept for seconds would be judged at a time its player did not act at. The
 // caller closes the connection.
 func Connect(ctx context.Context, url, name string) (*nats.Conn, error) {
-	options := connectOptions(name, userOf(url))
+	nc, err := connect(ctx, url, connectOptions(name, userOf(url)))
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", redact(url), err)
+	}
+	return nc, nil
+}
+
+// connect tries until a server accepts, ctx ends, or a further try would be refused as well.
+func connect(ctx context.Context, url string, options []nats.Option) (*nats.Conn, error) {
 	for {
 		nc, err := nats.Connect(url, options...)
-		if err == nil {
-			return nc, nil
-		}
-		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || isBadURL(url) {
-			return nil, fmt.Errorf("connect to NATS at %s: %w", redact(url), err)
+		if err == nil || errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || isBadURL(url) {
+			return nc, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to NATS at %s: %w (%w)", redact(url), err, context.Cause(ctx))
+			return nil, fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 		case <-time.After(reconnectDelay(0)):
 		}
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -86,7 +87,9 @@ func StartEmbedded(c EmbeddedConfig) (*Embedded, error) {
 func (e *Embedded) Connect(role Role, name string) (*nats.Conn, error) {
 	options := append(connectOptions(name, role),
 		nats.InProcessServer(e.server), nats.UserInfo(string(role), e.passwords[role]))
-	nc, err := nats.Connect("", options...)
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout) // which a machine that stands still uses up
+	defer cancel()
+	nc, err := connect(ctx, "", options)
 	if err != nil {
 		return nil, fmt.Errorf("connect to embedded NATS as %s: %w", role, err)
 	}

@@ -5,6 +5,13 @@ import "time"
 // LoopMessages is how many messages wait for a loop.
 const LoopMessages = loopMessages
 
+// Enter has the player's session become a member of a room, and returns what asks for its place: the rest of a join.
+func (g *Gateway) Enter(player, room string) (join func()) {
+	info, _ := g.directory.room(room)
+	m := g.players.of(player)[0].enter(info)
+	return func() { m.feed.join(&joining{m: m, id: 7, since: time.Now()}) }
+}
+
 // Stall has nothing done for the rooms from its return on until release is called.
 func (g *Gateway) Stall() (release func()) {
 	end := make(chan struct{})

@@ -161,7 +161,7 @@ func (f *feed) end() {
 	}
 	f.joins.waiting = nil
 	for _, m := range members {
-		if m.s.forget(m) {
+		if m.s.hasJoined(m) && m.s.forget(m) { // who has not is still to ask, and is refused then
 			f.g.feeds.release(m)
 			m.s.send(wire.Left{Type: wire.TypeLeft, Room: f.room})
 		}

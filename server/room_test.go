@@ -400,6 +400,21 @@ func TestLeaveAndClose(t *testing.T) {
 	c.wantUpdates("the other room goes on (P3.9)", other, 2, 2)
 }
 
+// P3.9: a room that is closed while a client joins it refuses the client, and says no left to it.
+func TestARoomIsClosedWhileAClientJoins(t *testing.T) {
+	w, _, g := lobby(t)
+	there := g.player("bob")
+	there.join("lobby")
+	c := g.player("ann")
+	join := g.Enter("ann", "lobby")
+	w.owner.close("lobby")
+	there.want("the room is closed", wire.TypeLeft)
+	join()
+	if o := c.wantError("it is gone", wire.CodeUnknownRoom); o.num("id") != 7 || o.str("room") != "lobby" {
+		t.Fatal(o.text)
+	}
+}
+
 // P3.9: nobody answers for the room.
 func TestJoinWithoutOwner(t *testing.T) {
 	w, _, g := lobby(t)

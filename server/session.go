@@ -255,6 +255,12 @@ func (s *session) hasEnded() bool {
 	return s.ended
 }
 
+func (s *session) hasJoined(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return m.joined
+}
+
 // forget ends a membership from the room's side. It reports whether it was not over yet.
 func (s *session) forget(m *member) bool {
 	s.mu.Lock()

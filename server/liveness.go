@@ -49,10 +49,11 @@ func (p *pings) at(now time.Time) *fanout.Frame {
 // heard notes that the client said something.
 func (l *liveness) heard(now time.Time) { l.last.Store(now.UnixNano()) }
 
-// next tells what is to be done now and after which time to ask again.
-func (l *liveness) next(now time.Time) (duty, time.Duration) {
+// next tells what is to be done now and after which time to ask again. The times that a client has begin anew
+// when the gateway is awake again after it stood still.
+func (l *liveness) next(now, awake time.Time) (duty, time.Duration) {
 	if !l.greeted.Load() {
-		if wait := l.opened.Add(l.hello).Sub(now); wait > 0 {
+		if wait := later(l.opened, awake).Add(l.hello).Sub(now); wait > 0 {
 			return dutyNone, wait
 		}
 		return dutyStale, 0
@@ -62,7 +63,7 @@ func (l *liveness) next(now time.Time) (duty, time.Duration) {
 		l.pinged = time.Time{}
 	}
 	if !l.pinged.IsZero() {
-		if wait := l.pinged.Add(l.timeout).Sub(now); wait > 0 {
+		if wait := later(l.pinged, awake).Add(l.timeout).Sub(now); wait > 0 {
 			return dutyNone, wait
 		}
 		return dutyMute, 0
@@ -72,4 +73,11 @@ func (l *liveness) next(now time.Time) (duty, time.Duration) {
 	}
 	l.pinged = now
 	return dutyPing, l.timeout
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

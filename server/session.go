@@ -132,7 +132,7 @@ func (s *session) visit(now time.Time) time.Duration {
 		s.conn.Close(wire.CloseExpired, "the token expired")
 		return 0
 	}
-	what, wait := s.live.next(now)
+	what, wait := s.live.next(now, s.g.wheel.awake)
 	switch what {
 	case dutyStale:
 		s.conn.Close(wire.CloseStale, "no hello in time")

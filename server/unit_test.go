@@ -26,14 +26,18 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // P2.1, P6.1: every path through a silent connection's life.
 func TestLiveness(t *testing.T) {
 	l := liveness{hello: 5 * time.Second, interval: 25 * time.Second, timeout: 8 * time.Second, opened: start}
+	var awake time.Time
 	step := func(why string, at time.Duration, want duty, wantWait time.Duration) {
 		t.Helper()
-		if got, wait := l.next(start.Add(at)); got != want || wait != wantWait {
+		if got, wait := l.next(start.Add(at), awake); got != want || wait != wantWait {
 			t.Fatalf("%s: duty %d after %v, want %d after %v", why, got, wait, want, wantWait)
 		}
 	}
 	step("no hello yet", 2*time.Second, dutyNone, 3*time.Second)
 	step("no hello in time", 5*time.Second, dutyStale, 0)
+	awake = start.Add(7 * time.Second)
+	step("perhaps it waits to be read", 7*time.Second, dutyNone, 5*time.Second)
+	step("nothing was there", 12*time.Second, dutyStale, 0)
 	l.heard(start.Add(4 * time.Second))
 	l.greeted.Store(true)
 	step("hello was said", 5*time.Second, dutyNone, 24*time.Second)
@@ -43,6 +47,9 @@ func TestLiveness(t *testing.T) {
 	step("any message is an answer", 37*time.Second, dutyNone, 24500*time.Millisecond)
 	step("silence again", 62*time.Second, dutyPing, 8*time.Second)
 	step("no answer", 70*time.Second, dutyMute, 0)
+	awake = start.Add(90 * time.Second)
+	step("perhaps the answer waits to be read", 90*time.Second, dutyNone, 8*time.Second)
+	step("none was there", 98*time.Second, dutyMute, 0)
 }
 
 // A due time within the wheel's turn is met within a step, never early.
@@ -77,6 +84,32 @@ func TestWheel(t *testing.T) {
 		w.remove(gone)
 		w.remove(gone)
 		time.Sleep(2 * time.Minute)
+		cancel()
+		done.Wait()
+	})
+}
+
+// A wheel knows since when it turns without having stood still.
+func TestWheelThatStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWheel()
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { w.run(ctx) })
+		stand := func(d time.Duration) {
+			t.Helper()
+			moved := make(chan time.Time, 2)
+			w.add(&wheelTimer{visit: func(time.Time) time.Duration { time.Sleep(d); moved <- time.Now(); return 0 }}, 1)
+			w.add(&wheelTimer{visit: func(time.Time) time.Duration { moved <- w.awake; return 0 }}, 2*time.Second)
+			until := <-moved
+			if awake := <-moved; (d > stoodStill) != !awake.Before(until) || awake.Sub(until) > wheelStep {
+				t.Errorf("it stood still for %v until %v, and is awake since %v", d, until, awake)
+			}
+		}
+		stand(0)
+		stand(stoodStill - wheelStep)
+		stand(20 * time.Second)
+		stand(0)
 		cancel()
 		done.Wait()
 	})

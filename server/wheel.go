@@ -12,6 +12,9 @@ const (
 	// wheelSlots times wheelStep is the longest wait between two visits. A due time further away
 	// is reached by way of earlier visits.
 	wheelSlots = 128
+	// stoodStill is how late a turn is when the process was stopped, or starved: what clients said meanwhile
+	// may wait to be read.
+	stoodStill = time.Second
 )
 
 // wheel visits many timers with one goroutine and one runtime timer. A visit comes up to one
@@ -20,6 +23,8 @@ type wheel struct {
 	mu    sync.Mutex             // guards everything below, and the fields of its timers
 	slots [wheelSlots]wheelTimer // heads of rings
 	next  int                    // slot that the next step visits
+
+	awake time.Time // since when it turns without having stood still; for run and visits
 }
 
 // wheelTimer is an entry of a wheel. It is embedded in what is visited.
@@ -70,7 +75,11 @@ func (w *wheel) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
+		case <-tick.C:
+			now := time.Now()
+			if now.Sub(last) >= wheelStep+stoodStill {
+				w.awake = now
+			}
 			for ; now.Sub(last) >= wheelStep; last = last.Add(wheelStep) { // a ticker drops what nobody waited for
 				w.step(now)
 			}

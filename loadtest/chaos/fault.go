@@ -83,8 +83,8 @@ func (f killed) inflict(ctx context.Context) error {
 type restarted struct{ process *service.Service }
 
 // restartTimeout bounds how long a process may take to end. A gateway drains for
-// seconds.
-const restartTimeout = 20 * time.Second
+// seconds, and what it waits for besides adds up to twenty at most.
+const restartTimeout = time.Minute
 
 func (f restarted) inflict(context.Context) error {
 	return errors.Join(f.process.StopWithin(restartTimeout), f.process.Start())
@@ -182,7 +182,8 @@ type steppedDown struct {
 }
 
 func (f steppedDown) inflict(ctx context.Context) error {
-	if err := f.cluster.stepDown(ctx, f.stream); err != nil {
+	// A stream that has no leader, since a node was just away, is asked again.
+	if err := until(ctx, func() error { return f.cluster.stepDown(ctx, f.stream) }); err != nil {
 		return err
 	}
 	return until(ctx, f.cluster.nats.Whole)

@@ -64,12 +64,16 @@ func (c Config) Validate() error {
 const (
 	// patience is for how much longer than planned a run may take.
 	patience = 2 * time.Minute
+	// extension is for how much longer bots play on a machine so slow that the plan is done before there were
+	// commands enough.
+	extension = time.Minute
 	// settle is the longest wait for what is owed to the bots in the end: a flight, the bets'
 	// ends, commands that were asked for again.
 	settle = 45 * time.Second
 	// drainTimeout bounds the wait for the ends of all bets in the ledger.
-	drainTimeout = 30 * time.Second
-	checkTimeout = time.Minute
+	drainTimeout = time.Minute
+	// checkTimeout bounds all checks together, which take some ten seconds.
+	checkTimeout = 5 * time.Minute
 )
 
 // run is a run under way.
@@ -175,6 +179,9 @@ func (r *run) play(ctx context.Context) (*loadtest.Report, []loadtest.Fault, err
 	work.Go(func() {
 		schedule.Run(life)
 		wait(life, max(time.Until(began.Add(r.Duration)), playedAfter))
+		for last := time.Now().Add(extension); r.journal.granted() < playedLeast && time.Now().Before(last) && life.Err() == nil; {
+			wait(life, time.Second)
+		}
 		end()
 	})
 	report, err := loadtest.Run(life, r.swarm(), lines)
@@ -189,6 +196,10 @@ func (r *run) play(ctx context.Context) (*loadtest.Report, []loadtest.Fault, err
 
 // playedAfter is for how long bots play at least when all is whole again.
 const playedAfter = 5 * time.Second
+
+// playedLeast is how many commands are acknowledged before a run ends in time: half of them and more are operations
+// on accounts.
+const playedLeast = 2 * max(leastGranted, leastOperations)
 
 // swarm is how the bots play: in all rooms, through both gateways, and they ask for as
 // long as it takes for the answer to each command.

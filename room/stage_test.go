@@ -79,6 +79,17 @@ func (s *stage) connect(role bus.Role) *nats.Conn {
 	return nc
 }
 
+// jetStream waits for answers as long as a test waits for anything: the five seconds of the
+// library are too few on a busy machine.
+func jetStream(t testing.TB, nc *nats.Conn, opts ...jetstream.JetStreamOpt) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc, append(opts, jetstream.WithDefaultTimeout(patience))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
 func (s *stage) subscribe(nc *nats.Conn, subject string, f nats.MsgHandler) {
 	s.t.Helper()
 	if _, err := nc.Subscribe(subject, f); err != nil {
@@ -92,10 +103,7 @@ func (s *stage) subscribe(nc *nats.Conn, subject string, f nats.MsgHandler) {
 // serveLedger books with the model, through the real work queue.
 func (s *stage) serveLedger() {
 	nc := s.connect(bus.RoleLedger)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	js := jetStream(s.t, nc)
 	c, err := js.CreateOrUpdateConsumer(s.t.Context(), wire.StreamLedger, jetstream.ConsumerConfig{Durable: "ledger", AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
 		s.t.Fatal(err)
@@ -174,10 +182,7 @@ func (s *stage) eventually(why string, ok func() bool) {
 
 func (s *stage) act(room, op string, args any) wire.Answer {
 	s.t.Helper()
-	js, err := jetstream.New(s.operator)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	js := jetStream(s.t, s.operator)
 	a := wire.Action{ID: fmt.Sprintf("%s-%s-%d", room, op, rand.Uint64()), Operator: "op", ReplyTo: "api", Op: op, Args: game.Encode(args)}
 	p := wire.PartitionOf(room, s.partitions)
 	if _, err := js.Publish(s.t.Context(), wire.ActionSubject(p, room), game.Encode(a)); err != nil {
@@ -224,10 +229,7 @@ func (s *stage) create(room, kind string, settings any) {
 
 func (s *stage) command(room string, c wire.Command) {
 	s.t.Helper()
-	js, err := jetstream.New(s.gateway)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	js := jetStream(s.t, s.gateway)
 	c.Name, c.Gateway = c.Player, "gw"
 	b, _ := c.AppendBinary(nil)
 	if _, err := js.Publish(s.t.Context(), wire.CommandSubject(wire.PartitionOf(room, s.partitions), room), b, jetstream.WithMsgID(c.MsgID(room))); err != nil {
@@ -307,8 +309,10 @@ func (s *stage) redis() SnapshotStore {
 // hosted is a Host with a connection of its own.
 type hosted struct {
 	*Host
-	nc   *nats.Conn
-	stop func() // clean
+	nc    *nats.Conn
+	ended chan struct{} // closed when Run has returned
+	err   error         // what it returned
+	stop  func()        // clean
 }
 
 func (s *stage) host(node string, alone bool) *hosted {
@@ -340,17 +344,30 @@ func (s *stage) hostOf(node string, alone bool, kinds ...game.Kind) *hosted {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	stop := sync.OnceFunc(func() {
+	run := &hosted{Host: h, nc: nc, ended: make(chan struct{})}
+	go func() {
+		defer close(run.ended)
+		run.err = h.Run(ctx)
+	}()
+	run.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			s.t.Errorf("host %s: %v", node, err)
+		if <-run.ended; run.err != nil {
+			s.t.Errorf("host %s: %v", node, run.err)
 		}
 		nc.Close()
 	})
-	s.t.Cleanup(stop)
-	return &hosted{Host: h, nc: nc, stop: stop}
+	s.t.Cleanup(run.stop)
+	return run
+}
+
+// awaitReady waits until a host has caught up, which one that could not open its log never has.
+func (s *stage) awaitReady(h *hosted) {
+	s.t.Helper()
+	select {
+	case <-h.Ready():
+	case <-h.ended:
+		s.t.Fatalf("the host has ended: %v", h.err)
+	}
 }
 
 func (h *hosted) owned() (n int) {

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// appendTimeout bounds one append; after it the outcome is unknown and the state
-	// of the fold decides what is still owed.
+	// appendTimeout bounds one write of owner records; after it the outcome is unknown and
+	// the state of the fold decides what is still owed.
 	appendTimeout = 500 * time.Millisecond
 	// appendWindow is how many owner records may be on their way. To an unreplicated
 	// stream each goes by itself. The leader of a replicated one refuses what expects a
@@ -43,9 +43,11 @@ const (
 // natsLog is the Log in JetStream. Its methods return when ctx ends.
 type natsLog struct {
 	// Static after newNATSLog.
-	ctx  context.Context
-	feed *feed
-	p    int
+	ctx          context.Context
+	feed         *feed
+	p            int
+	appendWithin time.Duration // bounds a write of owner records
+	claimWithin  time.Duration // bounds that of a claim
 
 	appended chan appended // what became of each append, in any order
 	claims   chan claimAck // what became of each claim
@@ -69,7 +71,10 @@ type claimAck struct {
 
 // newNATSLog writes as well as the feed reads.
 func newNATSLog(ctx context.Context, f *feed, p int) *natsLog {
-	return &natsLog{ctx: ctx, feed: f, p: p, appended: make(chan appended, appendWindow), claims: make(chan claimAck, 1)}
+	return &natsLog{
+		ctx: ctx, feed: f, p: p, appendWithin: appendTimeout, claimWithin: claimTimeout,
+		appended: make(chan appended, appendWindow), claims: make(chan claimAck, 1),
+	}
 }
 
 // Created implements Log.
@@ -148,7 +153,7 @@ func (l *natsLog) write(batch []wire.OwnerRecord) {
 // publish stores records behind one another, or none of them, and returns the sequence
 // of the last.
 func (l *natsLog) publish(batch []wire.OwnerRecord) (last uint64, err error) {
-	ctx, cancel := context.WithTimeout(l.ctx, appendTimeout)
+	ctx, cancel := context.WithTimeout(l.ctx, l.appendWithin)
 	defer cancel()
 	for {
 		if last, err = l.tryPublish(ctx, batch); !isCode(err, codeInProcess) || !pause(ctx, appendPause) {
@@ -186,7 +191,7 @@ func (l *natsLog) Claim(c wire.Claim, expected uint64) {
 }
 
 func (l *natsLog) claim(c wire.Claim, expected uint64) claimAck {
-	ctx, cancel := context.WithTimeout(l.ctx, claimTimeout)
+	ctx, cancel := context.WithTimeout(l.ctx, l.claimWithin)
 	defer cancel()
 	subject, data := wire.ClaimSubject(l.p), game.Encode(c)
 	for {

@@ -11,12 +11,14 @@ import (
 	"tickcast/wire"
 )
 
-// askFollower asks a follower of partition 0.
+// askFollower asks a follower of partition 0. The one that answers may be unable to ask the
+// log at the moment, or may have just come to own the partition: then it is asked again.
 func (s *stage) askFollower(a wire.Ask) (reply wire.AskReply) {
 	s.t.Helper()
 	testkit.Eventually(s.t, "a follower answers", patience, func() bool {
 		m, err := s.gateway.Request(wire.FollowerSubject(0), game.Encode(a), time.Second)
-		return err == nil && json.Unmarshal(m.Data, &reply) == nil
+		reply = wire.AskReply{}
+		return err == nil && json.Unmarshal(m.Data, &reply) == nil && reply.Follower
 	})
 	return reply
 }
@@ -68,7 +70,12 @@ func TestAHaltedFollowerRefuses(t *testing.T) {
 	s.eventually("rounds", func() bool { return s.updatesOf("lobby") > 5 })
 	wrong := s.hostWith("wrong", false, []byte("another secret, of as many bytes as it takes"))
 	s.eventually("it halts", func() bool { return wrong.Partitions()[0].Halted != "" })
-	if r := s.askFollower(wire.Ask{Op: wire.AskSnapshot, Room: "lobby"}); r.Error == nil || r.Error.Code != wire.CodeUnavailable {
+	var r wire.AskReply
+	testkit.Eventually(t, "it answers", patience, func() bool {
+		m, err := s.gateway.Request(wire.FollowerSubject(0), game.Encode(wire.Ask{Op: wire.AskSnapshot, Room: "lobby"}), time.Second)
+		return err == nil && json.Unmarshal(m.Data, &r) == nil
+	})
+	if r.Error == nil || r.Error.Code != wire.CodeUnavailable {
 		t.Fatalf("%+v", r)
 	}
 	if right.owned() != 1 {

@@ -1,7 +1,9 @@
 package room
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tickcast/bus"
+	"tickcast/internal/testkit"
 	"tickcast/room/cashier"
 	"tickcast/room/game"
 	"tickcast/room/race"
@@ -37,10 +40,7 @@ func TestAHostRunsRoomsAndGoesOnAfterARestart(t *testing.T) {
 func TestTheLogIsEnough(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1)
-	js, err := jetstream.New(s.connect(bus.RoleRoom))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, s.connect(bus.RoleRoom))
 	hot, cold, other := s.redis(), checkpoints{js, 0}, checkpoints{js, 1}
 	h := s.host("one", true)
 	s.create("lobby", "crash", fastCrash)
@@ -61,7 +61,7 @@ func TestTheLogIsEnough(t *testing.T) {
 			spoil()
 		}
 		h = s.host("one", true)
-		<-h.Ready()
+		s.awaitReady(h)
 		if after := h.Partitions()[0]; after.Rooms != 2 || after.Seq < before.Seq || after.GameTime < before.GameTime {
 			t.Fatalf("with %d damaged snapshots it came back as %+v, before it was %+v", len(damage), after, before)
 		}
@@ -73,10 +73,12 @@ func TestTheLogIsEnough(t *testing.T) {
 func TestABetIsAnsweredThroughTheLedger(t *testing.T) {
 	s := newStage(t, 1)
 	s.host("one", true)
-	s.create("lobby", "crash", map[string]any{"betting_ms": 5000})
+	s.create("lobby", "crash", map[string]any{"betting_ms": 300_000}) // the bet comes in time
 	s.awaitBetting("lobby")
 	s.command("lobby", wire.Command{Player: "ann", Key: "k", Op: "bet", Round: 1, Args: []byte(`{"slot":0,"amount":1000}`)})
 	s.eventually("the bet is answered", func() bool { _, ok := s.answers[answerID("ann", "lobby", "k")]; return ok })
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if a := s.answers[answerID("ann", "lobby", "k")]; !a.OK {
 		t.Fatal(a.Error)
 	}
@@ -86,10 +88,7 @@ func TestABetIsAnsweredThroughTheLedger(t *testing.T) {
 func TestABookingThatIsLostIsSentAgain(t *testing.T) {
 	s := newStageWithoutLedger(t, 1)
 	nc := s.connect(bus.RoleRoom)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, nc)
 	queue, err := js.Stream(t.Context(), wire.StreamLedger)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +143,8 @@ func TestTwoHostsShareAndTakeOver(t *testing.T) {
 // candidate behind its claim in the log: nobody ever hears of the newest epoch.
 func TestAClaimantThatDiesBeforeItSpeaksIsReplaced(t *testing.T) {
 	s := newStage(t, 1)
-	one := s.host("one", false)
+	order := assign(1, []string{"one", "two"})[0] // the owner is the best candidate: it hands over to nobody
+	one := s.host(order[0], false)
 	s.eventually("one owns", func() bool { return one.owned() == 1 })
 	nc := s.connect(bus.RoleRoom)
 	asked := 0
@@ -153,21 +153,39 @@ func TestAClaimantThatDiesBeforeItSpeaksIsReplaced(t *testing.T) {
 		defer s.mu.Unlock()
 		asked++
 	})
-	two := s.host("two", false)
+	two := s.host(order[1], false)
 	s.eventually("two has heard from the owner", func() bool { return asked > 2 })
 	nc.Close()
-	js, err := jetstream.New(s.connect(bus.RoleRoom))
-	if err != nil {
-		t.Fatal(err)
-	}
-	epoch := one.Partitions()[0].Epoch
+	js := jetStream(t, s.connect(bus.RoleRoom))
 	one.nc.Close() // as a kill −9 looks to the others
-	lost, err := js.Publish(t.Context(), wire.ClaimSubject(0), game.Encode(wire.Claim{Node: "gone", Replaces: epoch}),
-		jetstream.WithExpectLastSequenceForSubject(epoch, wire.ClaimSubject(0)))
+	lost := s.depose(js)
+	s.eventually("two owns", func() bool { return two.owned() == 1 && two.Partitions()[0].Epoch > lost })
+}
+
+// depose claims partition 0 for a node that is not there, and returns the epoch. Somebody
+// else may claim in between: then it is claimed from that one.
+func (s *stage) depose(js jetstream.JetStream) (epoch uint64) {
+	s.t.Helper()
+	log, err := js.Stream(s.t.Context(), wire.PartitionStream(0))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s.eventually("two owns", func() bool { return two.owned() == 1 && two.Partitions()[0].Epoch > lost.Sequence })
+	testkit.Eventually(s.t, "a claim is stored", patience, func() bool {
+		m, err := log.GetLastMsgForSubject(s.t.Context(), wire.ClaimSubject(0))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ack, err := js.Publish(s.t.Context(), wire.ClaimSubject(0), game.Encode(wire.Claim{Node: "gone", Replaces: m.Sequence}),
+			jetstream.WithExpectLastSequenceForSubject(m.Sequence, wire.ClaimSubject(0)))
+		switch err = orFenced(err); {
+		case err == nil:
+			epoch = ack.Sequence
+		case !errors.Is(err, ErrFenced) && !isCode(err, codeInProcess):
+			s.t.Fatal(err)
+		}
+		return err == nil
+	})
+	return epoch
 }
 
 // hangingKind is a race whose commands wait until free is closed.
@@ -197,6 +215,8 @@ func TestAnOwnerWhoseLoopHangsIsReplaced(t *testing.T) {
 	s := newStage(t, 1)
 	free, never := make(chan struct{}), make(chan struct{})
 	close(free)
+	release := sync.OnceFunc(func() { close(never) })
+	defer release() // one cannot end before
 	one := s.hostOf("one", false, hangingKind{free: never})
 	s.eventually("one owns", func() bool { return one.owned() == 1 })
 	s.create("derby", "race", fastRace)
@@ -206,7 +226,7 @@ func TestAnOwnerWhoseLoopHangsIsReplaced(t *testing.T) {
 		s.command("derby", wire.Command{Player: "ann", Key: "k", Op: "tap", Args: []byte(`{"n":1}`)})
 	}
 	s.eventually("two owns", func() bool { return two.owned() == 1 })
-	close(never)
+	release()
 	s.eventually("one has noticed", func() bool { return one.owned() == 0 })
 	s.wantWhole("derby")
 }
@@ -252,10 +272,7 @@ func TestForgedRecordsDoNoHarm(t *testing.T) {
 	h := s.host("one", true)
 	s.create("derby", "race", map[string]any{"gathering_ms": 100, "running_ms": 100, "finished_ms": 100})
 	s.eventually("rounds", func() bool { return s.updatesOf("derby") > 5 })
-	js, err := jetstream.New(s.gateway)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, s.gateway)
 	if _, err := js.Publish(t.Context(), wire.ChatSubject("derby"), game.Encode(wire.Claim{Node: "evil"})); err != nil {
 		t.Fatal(err)
 	}
@@ -284,10 +301,7 @@ func TestWhatIsSentToTheFeedIsNoRecord(t *testing.T) {
 	h := s.host("one", true)
 	s.eventually("it owns", func() bool { return h.owned() == 1 })
 	next := h.Partitions()[0].Seq + 1
-	js, err := jetstream.New(s.gateway)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, s.gateway)
 	for stored := uint64(0); stored < next; {
 		line := nats.NewMsg(wire.ChatSubject("derby"))
 		line.Header.Set(nats.JSStream, wire.PartitionStream(0))
@@ -320,10 +334,7 @@ func TestARecordOfNoRoomDoesNoHarm(t *testing.T) {
 	h := s.host("one", true)
 	s.create("derby", "race", fastRace)
 	for nc, subject := range map[*nats.Conn]string{s.gateway: "cmd.0.Not-A-Room!", s.operator: "adm.0.Not-A-Room!"} {
-		js, err := jetstream.New(nc)
-		if err != nil {
-			t.Fatal(err)
-		}
+		js := jetStream(t, nc)
 		for _, data := range [][]byte{nil, []byte("x"), game.Encode(wire.Action{ID: "a", Op: wire.ActionCreate}), make([]byte, 100_000)} {
 			if _, err := js.Publish(t.Context(), subject, data); err != nil {
 				t.Fatal(err)

@@ -36,7 +36,7 @@ func manyRooms(b *testing.B, rooms int, kind string, paused bool) {
 	s := newStageWithoutLedger(b, wire.DefaultPartitions)
 	s.serveLedger()
 	h := s.host("one", true)
-	<-h.Ready()
+	s.awaitReady(h)
 	goroutines, heap := runtime.NumGoroutine(), heapBytes()
 	begun := time.Now()
 	s.createMany(rooms, kind, paused)

@@ -17,6 +17,7 @@ import (
 	"tickcast/archive"
 	"tickcast/audit/judge"
 	"tickcast/bus"
+	"tickcast/internal/testkit"
 	"tickcast/room/cashier"
 	"tickcast/room/crash"
 	"tickcast/room/game"
@@ -119,10 +120,7 @@ func (d *deploy) wantOneState(more ...game.Kind) (stated []wire.Versions) {
 	for node := range maps.Clone(d.hosts) {
 		d.end(node)
 	}
-	js, err := jetstream.New(d.connect("room"))
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	js := jetStream(d.t, d.connect("room"))
 	compared := 0
 	for partition := range d.partitions {
 		stream, err := js.Stream(d.t.Context(), wire.PartitionStream(partition))
@@ -176,10 +174,7 @@ type players struct {
 // play makes a room of crash in each partition, in which players begin to bet.
 func (d *deploy) play() *players {
 	d.t.Helper()
-	js, err := jetstream.New(d.gateway)
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	js := jetStream(d.t, d.gateway)
 	p := &players{deploy: d, js: js, seen: map[string]bool{}, flies: map[string]uint64{}}
 	d.subscribe(d.gateway, "out.*.*.*", p.see)
 	for i := 0; len(p.rooms) < d.partitions; i++ {
@@ -307,37 +302,61 @@ func (p *players) rest() {
 			p.t.Fatalf("pause %s: %v", room, a.Error)
 		}
 	}
-	p.eventually("the rooms rest, and all is booked", func() bool {
+	p.eventually("the rooms rest", func() bool {
 		for _, room := range p.rooms {
 			if !slices.ContainsFunc(slices.Collect(maps.Values(p.updates[room])), func(u string) bool { return strings.Contains(u, `"state":"paused"`) }) {
 				return false
 			}
 		}
-		for _, h := range p.hosts {
-			for _, s := range h.Partitions() {
-				if s.Owner && s.Outstanding > 0 {
-					return false
-				}
+		return true
+	})
+	r := p.auditor()
+	testkit.Eventually(p.t, "all is booked", patience, func() bool {
+		for partition := range p.partitions {
+			if l, _ := p.audit(r, judge.Config{Partition: partition, Settled: func(*judge.Round) error { return nil }}); l.Outstanding() > 0 {
+				return false
 			}
 		}
 		return true
 	})
 }
 
+func (p *players) auditor() *archive.Reader {
+	p.t.Helper()
+	r, err := archive.NewReader(p.connect(bus.RoleAuditor))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+// audit judges what players bet in the log of a partition, up to its last record.
+func (p *players) audit(r *archive.Reader, c judge.Config) (l *judge.Log, last uint64) {
+	p.t.Helper()
+	c.Rooms = map[string]bool{}
+	for _, room := range p.rooms {
+		c.Rooms[room] = true
+	}
+	l = judge.New(c)
+	last, err := r.Last(p.t.Context(), c.Partition)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	err = r.Read(p.t.Context(), c.Partition, 1, last, func(rec archive.Record) error {
+		return l.Feed(judge.Record{Seq: rec.Seq, Time: rec.Time, Subject: rec.Subject, Data: rec.Data, Foreign: rec.Foreign()})
+	})
+	if err = errors.Join(err, l.Close()); err != nil {
+		p.t.Fatal(err)
+	}
+	return l, last
+}
+
 // wantSettled has the auditor judge the logs: no round is void, each bet has its one end, and
 // balances are the grants, the stakes and what was paid.
 func (p *players) wantSettled() {
 	p.t.Helper()
-	nc := p.connect(bus.RoleAuditor)
-	r, err := archive.NewReader(nc)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	r := p.auditor()
 	accounts, balances, ends := judge.NewAccounts(modelGrant), map[string]int64{}, map[judge.State]int{}
-	rooms := map[string]bool{}
-	for _, room := range p.rooms {
-		rooms[room] = true
-	}
 	settled := func(rd *judge.Round) error {
 		if rd.Voided {
 			return fmt.Errorf("round %d of room %s is void", rd.Number, rd.Room)
@@ -354,17 +373,7 @@ func (p *players) wantSettled() {
 		return nil
 	}
 	for partition := range p.partitions {
-		l := judge.New(judge.Config{Partition: partition, Rooms: rooms, Accounts: accounts, Settled: settled})
-		last, err := r.Last(p.t.Context(), partition)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		err = r.Read(p.t.Context(), partition, 1, last, func(rec archive.Record) error {
-			return l.Feed(judge.Record{Seq: rec.Seq, Time: rec.Time, Subject: rec.Subject, Data: rec.Data, Foreign: rec.Foreign()})
-		})
-		if err = errors.Join(err, l.Close()); err != nil {
-			p.t.Fatal(err)
-		}
+		l, last := p.audit(r, judge.Config{Partition: partition, Accounts: accounts, Settled: settled})
 		if n := len(slices.DeleteFunc(l.Unsettled(), func(rd *judge.Round) bool { return len(rd.Bets) == 0 })); n > 0 || l.Outstanding() > 0 || l.Judged() != last {
 			p.t.Errorf("partition %d: %d rounds are not settled, %d bookings have no result, judged up to record %d of %d", partition, n, l.Outstanding(), l.Judged(), last)
 		}

@@ -162,9 +162,12 @@ func TestARollingDeployAndARollBack(t *testing.T) {
 	if fmt.Sprint(versions) != "[1 2 1]" {
 		t.Errorf("versions in force, one after the other: %v", versions)
 	}
-	for room, updates := range d.updates {
+	d.mu.Lock()
+	heard := slices.Collect(maps.Keys(d.updates))
+	d.mu.Unlock()
+	for _, room := range heard {
 		d.wantWhole(room)
-		for _, u := range updates {
+		for _, u := range d.heardOf(room) {
 			if strings.Contains(u, `"e":"void"`) {
 				t.Fatalf("room %s has a void: %s", room, u)
 			}

@@ -263,10 +263,16 @@ func TestFaults(t *testing.T) {
 	for _, fault := range AllFaults() {
 		t.Run(string(fault), func(t *testing.T) {
 			m := NewMemory(1000)
-			f := NewFaults(NewHandler(m, []byte(testKey), nil), 1, 1, []Fault{fault})
-			c := serve(t, f)
-			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			h := NewHandler(m, []byte(testKey), nil)
+			f := NewFaults(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(w, r)
+				if fault == FaultTimeout { // it has happened; all the others end the request themselves
+					cancel()
+				}
+			}), 1, 1, []Fault{fault})
+			c := serve(t, f)
 			a, err := c.Withdraw(ctx, Transaction{ID: "w", Player: "ann", Amount: 100})
 			if answered := fault == FaultTwice; answered != (err == nil) || answered && (!a.Done || !a.Repeated) {
 				t.Errorf("answer %+v, %v", a, err)

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -155,8 +156,8 @@ func (r *relay) end() {
 	r.running.Wait()
 }
 
-// get keeps the whole answer to a request, header and body, and returns the body. Key
-// is the bearer token, if any.
+// get keeps the whole answer to a request, header and body, whatever its status, and
+// returns the body. Key is the bearer token, if any.
 func (c *capture) get(channel, address, key string) (body []byte, err error) {
 	req, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
@@ -181,16 +182,24 @@ func (c *capture) get(channel, address, key string) (body []byte, err error) {
 	if body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s: %s", address, resp.Status, body)
-	}
 	told := body
 	if channel == channelMetrics {
 		told = withoutCounts(body)
 	}
 	_, _ = c.open(channel).Write(append(head, told...))
-	return body, nil
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return body, nil
+	case http.StatusServiceUnavailable:
+		err = errUnavailable
+	default:
+		err = errors.New(resp.Status)
+	}
+	return nil, fmt.Errorf("%s: %w: %s", address, err, body)
 }
+
+// errUnavailable is a gateway's answer when nobody has answered it in time.
+var errUnavailable = errors.New("unavailable")
 
 // withoutCounts is a page of metrics without the values of what counts up, and of the
 // Go runtime: a count passes any number on its way, and what it counts is no secret.

@@ -49,15 +49,27 @@ func (r *recorder) newest() uint64 {
 	return r.seq
 }
 
+// slower are the sources that are asked when one does not answer in time, as may happen on a
+// busy test machine.
+func slower(source wire.Source) []wire.Source {
+	switch source {
+	case wire.SourceGateway:
+		return []wire.Source{wire.SourceOwner, wire.SourceFollower}
+	case wire.SourceOwner:
+		return []wire.Source{wire.SourceFollower}
+	}
+	return nil
+}
+
 // comeBack has a client that is away come back to a gateway, and wants it to resume from
-// a source, as the client is told and the gateway counts.
-func (r *recorder) comeBack(why string, g *server, source wire.Source) {
+// a source or, if that is too slow, the next one, as the client is told and the gateway
+// counts. It reports whether it was the source.
+func (r *recorder) comeBack(why string, g *server, source wire.Source) bool {
 	r.t.Helper()
 	r.mu.Lock()
-	want := maps.Clone(r.sources)
+	before := maps.Clone(r.sources)
 	r.mayMiss = source == wire.SourceSnapshot
 	r.mu.Unlock()
-	want[source]++
 	r.goTo(g)
 	r.stayAway(false)
 	var got map[wire.Source]int
@@ -67,13 +79,35 @@ func (r *recorder) comeBack(why string, g *server, source wire.Source) {
 		got = maps.Clone(r.sources)
 		return r.ws != nil
 	})
-	if !maps.Equal(got, want) {
-		r.t.Errorf("%s: %s resumed from %v, want %v", why, r.player, got, want)
-	}
-	testkit.Eventually(r.t, "the gateway counts a join from "+string(source)+": "+why, deadline, func() bool { // behind its answer
-		_, metrics := g.get(g.internal + "/metrics")
-		return strings.Contains(metrics, fmt.Sprintf(`tickcast_join_seconds_count{kind=%q}`, source))
+	possible := append([]wire.Source{source}, slower(source)...)
+	i := slices.IndexFunc(possible, func(s wire.Source) bool {
+		want := maps.Clone(before)
+		want[s]++
+		return maps.Equal(got, want)
 	})
+	if i < 0 {
+		r.t.Fatalf("%s: %s had resumed from %v, and then from %v, want one of %v more", why, r.player, before, got, possible)
+	}
+	testkit.Eventually(r.t, "the gateway counts a join from "+string(possible[i])+": "+why, deadline, func() bool { // behind its answer
+		_, metrics := g.get(g.internal + "/metrics")
+		return strings.Contains(metrics, fmt.Sprintf(`tickcast_join_seconds_count{kind=%q}`, possible[i]))
+	})
+	return i == 0
+}
+
+// comebacks are tries in which a client comes back, one of which is to be from the cheapest
+// place. Each begins with a gateway that has kept nothing.
+const comebacks = 3
+
+// wantCheapest wants one of some tries to succeed.
+func wantCheapest(t testing.TB, try func(i int) (cheapest bool)) {
+	t.Helper()
+	for i := range comebacks {
+		if try(i) {
+			return
+		}
+	}
+	t.Errorf("in %d tries the cheapest place that has the updates did not answer in time", comebacks)
 }
 
 // absence is clients that go away from a room and come back.
@@ -150,19 +184,40 @@ func (a *absence) fromGateways() {
 	a.leave(a.ann)
 	a.ann.comeBack("this gateway kept the updates", a.one, wire.SourceRing)
 	awaitMore(a.t, 3, a.ann)
-	a.leave(a.ann)
-	testkit.Eventually(a.t, "a gateway knows that there is somebody at another", deadline, func() bool {
-		_, room := a.two.get(a.two.public + "/api/rooms/" + a.room)
-		return strings.Contains(room, `"players":1`)
+	wantCheapest(a.t, func(int) bool {
+		a.leave(a.ann)
+		restart(a.two)
+		a.two.awaitPlayer(a.room)
+		return a.ann.comeBack("only another gateway kept them", a.two, wire.SourceGateway)
 	})
-	a.ann.comeBack("only another gateway kept them", a.two, wire.SourceGateway)
+}
+
+// awaitPlayer waits until a gateway without clients knows that there is somebody at another, whose
+// updates it may ask for.
+func (s *server) awaitPlayer(room string) {
+	s.t.Helper()
+	testkit.Eventually(s.t, "a gateway knows that there is somebody at another", deadline, func() bool {
+		_, answer := s.get(s.public + "/api/rooms/" + room)
+		return strings.Contains(answer, `"players":1`)
+	})
 }
 
 func (a *absence) fromTheOwner() {
-	a.leave(a.ann, a.bob)
-	restart(a.one, a.two)
-	a.ann.comeBack("no gateway kept them", a.one, wire.SourceOwner)
+	wantCheapest(a.t, func(int) bool {
+		a.leave(a.ann, a.bob)
+		restart(a.one, a.two)
+		return a.bothComeBack("no gateway kept them")
+	})
+}
+
+// bothComeBack has clients come back to a gateway that has kept nothing, one by the room's
+// owner, and the other by what the gateway was given for that. It reports whether the owner
+// was fast enough.
+func (a *absence) bothComeBack(why string) (fast bool) {
+	a.t.Helper()
+	fast = a.ann.comeBack(why, a.one, wire.SourceOwner)
 	a.bob.comeBack("the gateway keeps what it was given", a.one, wire.SourceRing)
+	return fast
 }
 
 // fromAFollower kills the owner, and no claim to replace it reaches the log.
@@ -198,15 +253,16 @@ func (a *absence) owner() (owner *server) {
 // fromTheLog kills all room servers, and Redis forgets what they saved: they fold the log
 // again from its first record.
 func (a *absence) fromTheLog() {
-	a.leave(a.ann, a.bob)
-	for _, s := range a.rooms {
-		s.kill()
-	}
-	a.flushRedis()
-	restart(append(a.rooms, a.one)...)
-	a.goesOn()
-	a.ann.comeBack("the owner has folded the log from its first record", a.one, wire.SourceOwner)
-	a.bob.comeBack("the gateway keeps what it was given", a.one, wire.SourceRing)
+	wantCheapest(a.t, func(int) bool {
+		a.leave(a.ann, a.bob)
+		for _, s := range a.rooms {
+			s.kill()
+		}
+		a.flushRedis()
+		restart(append(a.rooms, a.one)...)
+		a.goesOn()
+		return a.bothComeBack("the owner has folded the log from its first record")
+	})
 }
 
 // behindASavedState stops all room servers in good order: they begin with what they saved,

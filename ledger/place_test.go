@@ -42,6 +42,17 @@ func (w *runner) rewound(stream string) float64 {
 	return testutil.ToFloat64(w.metrics.rewinds.WithLabelValues(stream))
 }
 
+// known is what the worker knows to be worked on, once it is told in time.
+func (w *runner) known(t *testing.T) (done, newest uint64) {
+	t.Helper()
+	testkit.Eventually(t, "it is known what is worked on", patience, func() bool {
+		var err error
+		done, newest, err = w.worked(t.Context())
+		return err == nil
+	})
+	return done, newest
+}
+
 // TestConsumerIsAhead: streams lost their tails under a worker. What comes under sequences
 // that are used again is worked on, and known to nobody twice.
 func TestConsumerIsAhead(t *testing.T) {
@@ -100,8 +111,9 @@ func TestQueueHasGrownAgain(t *testing.T) {
 	}
 	w := q.work(b, nil)
 	q.wantResults("the others are booked", ids[3:]...)
-	if done, newest, err := w.worked(t.Context()); err != nil || done >= newest {
-		t.Errorf("what was passed over counts as worked on: %d of %d, %v", done, newest, err)
+	// On a machine that stands still all may be booked already.
+	if done, newest := w.known(t); done >= newest && w.rewound(wire.StreamLedger) == 0 {
+		t.Errorf("what was passed over counts as worked on: %d of %d", done, newest)
 	}
 	q.wantResults("all are booked", ids[:3]...)
 	q.wantEmpty()

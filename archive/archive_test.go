@@ -252,8 +252,10 @@ func TestASegmentThatIsNotThereYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	seg, got := Segment{From: 1, To: 1}, make(chan error, 1)
+	bucket := NewBucket(js)
+	bucket.lag = time.Minute
 	go func() {
-		b, err := NewBucket(js).Get(context.Background(), seg)
+		b, err := bucket.Get(context.Background(), seg)
 		if err == nil && string(b) != "contents" {
 			err = fmt.Errorf("read %q", b)
 		}
@@ -267,7 +269,8 @@ func TestASegmentThatIsNotThereYet(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.store.Get(t.Context(), Segment{From: 2, To: 2}); !errors.Is(err, jetstream.ErrObjectNotFound) {
+	bucket.lag = time.Second / 10
+	if _, err := bucket.Get(t.Context(), Segment{From: 2, To: 2}); !errors.Is(err, jetstream.ErrObjectNotFound) {
 		t.Fatalf("one that is never stored: %v", err)
 	}
 }

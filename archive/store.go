@@ -40,12 +40,13 @@ const (
 // Bucket is the Store in the log's own storage, which is the default.
 type Bucket struct {
 	js      jetstream.JetStream
-	attempt time.Duration
+	attempt time.Duration // attemptTimeout
+	lag     time.Duration // replicaLag
 }
 
 // NewBucket is the archive in the object store wire.BucketArchive, which bus.EnsureStreams
 // makes.
-func NewBucket(js jetstream.JetStream) Bucket { return Bucket{js, attemptTimeout} }
+func NewBucket(js jetstream.JetStream) Bucket { return Bucket{js, attemptTimeout, replicaLag} }
 
 func (b Bucket) open(ctx context.Context) (o jetstream.ObjectStore, err error) {
 	err = again(ctx, readTimeout, func(ctx context.Context) (err error) {
@@ -150,7 +151,7 @@ func (b Bucket) Get(ctx context.Context, s Segment) ([]byte, error) {
 		if err == nil {
 			return contents, nil
 		}
-		behind := errors.Is(err, jetstream.ErrObjectNotFound) && time.Since(began) < replicaLag
+		behind := errors.Is(err, jetstream.ErrObjectNotFound) && time.Since(began) < b.lag
 		if !late(err) && !behind || ctx.Err() != nil {
 			return nil, fmt.Errorf("read %v from bucket %s: %w", s, wire.BucketArchive, err)
 		}

@@ -186,10 +186,9 @@ func TestWalletExactlyOnce(t *testing.T) {
 	t.Parallel()
 	forEachDatabase(t, func(t *testing.T, r rig) {
 		q, b, o := newQueue(t), custodyBook(t, r.url(t)), newOperatorWallet(t, walletInitial, wallet.AllFaults()...)
-		workers := []*runner{q.workAtWallet(b, o), q.workAtWallet(b, o)}
-		for _, w := range workers {
-			w.caller.times = callTimes{40 * time.Millisecond, 15 * time.Millisecond, 500 * time.Millisecond}
-		}
+		q.calls = callTimes{40 * time.Millisecond, 15 * time.Millisecond, 500 * time.Millisecond}
+		q.workAtWallet(b, o)
+		q.workAtWallet(b, o)
 		history, players := 0, []string{"ann", "bob", "guest-1"}
 		rapid.Check(t, func(rt *rapid.T) {
 			history++
@@ -235,13 +234,13 @@ func TestWalletWorkersAreKilled(t *testing.T) {
 				players = append(players, s.Player)
 			}
 		}
+		q.calls = callTimes{callBound, callTimeout, 300 * time.Millisecond}
 		for i := range 5 {
 			w := q.workAtWallet(b, o)
-			w.caller.times.lease = 300 * time.Millisecond
 			testkit.Eventually(t, "some are answered", patience, func() bool { return q.answered() >= 20*(i+1) || q.left() == 0 })
 			w.kill()
 		}
-		q.workAtWallet(b, o).caller.times.lease = 300 * time.Millisecond
+		q.workAtWallet(b, o)
 		settled(t, b)
 		// What a worker had booked and could not say any more, rooms ask for again.
 		for _, id := range ids {
@@ -267,8 +266,8 @@ func TestWalletQueue(t *testing.T) {
 	t.Parallel()
 	q, b, o := newQueue(t), custodyBook(t, sqliteURL(t)), newOperatorWallet(t, walletInitial)
 	o.deaf = map[string]bool{"stuck": true, "paid by hand": true, "not taken": true, "taken": true}
-	w := q.workAtWallet(b, o)
-	w.caller.times = callTimes{80 * time.Millisecond, 25 * time.Millisecond, time.Second}
+	q.calls = callTimes{80 * time.Millisecond, 25 * time.Millisecond, time.Second}
+	q.workAtWallet(b, o)
 	won := stakeOf("won", "bob", 1000)
 	q.send(stakeOf("stuck", "ann", 100), stakeOf("not taken", "ann", 100), stakeOf("taken", "ann", 300), won)
 	q.wantResults("others are answered", "won")

@@ -16,8 +16,8 @@ func TestALostTailAtTheWallet(t *testing.T) {
 	forEachDatabase(t, func(t *testing.T, r rig) {
 		q, b, o := newQueue(t), custodyBook(t, r.url(t)), newOperatorWallet(t, walletInitial)
 		o.deaf = map[string]bool{"stake/slow": true}
+		q.calls = callTimes{80 * time.Millisecond, 25 * time.Millisecond, time.Second}
 		w := q.workAtWallet(b, o)
-		w.caller.times = callTimes{80 * time.Millisecond, 25 * time.Millisecond, time.Second}
 		e := &evening{t: t, book: b, log: Log{Rounds: map[string]uint64{"uuid": 8}, Partitions: 2}}
 		slow, open, low, high := stakeOf("stake/slow", "sue", 300), stakeOf("stake/open", "ann", 400), stakeOf("stake/low", "bob", 500), stakeOf("stake/high", "cid", 600)
 		q.send(slow, open, low, high)
@@ -47,6 +47,7 @@ func TestALostTailAtTheWallet(t *testing.T) {
 				t.Errorf("mended %d of %+v, untold %+v", got.Mended, got.Discrepancies, got.Untold)
 			}
 		}
+		q.calls = callTimes{}
 		q.workAtWallet(b, o)
 		settled(t, b)
 		q.wantResults("the log is told", wire.MendPrefix+open.ID, wire.MendPrefix+low.ID)

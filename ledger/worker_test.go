@@ -41,6 +41,7 @@ type queue struct {
 	server *testbus.Bus
 	room   *nats.Conn
 	js     jetstream.JetStream
+	calls  callTimes // of workers that start; zero for what is usual
 
 	mu      sync.Mutex // guards the following
 	results map[string][]wire.BookingResult
@@ -197,6 +198,9 @@ func (q *queue) start(c Config) *runner {
 	}
 	if w.mirror != nil {
 		w.mirror.every = 50 * time.Millisecond
+	}
+	if w.caller != nil && q.calls != (callTimes{}) {
+		w.caller.times = q.calls
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -160,7 +160,11 @@ func (r *recorder) connect(ctx context.Context, socket string) {
 		if joined {
 			r.ws = ws
 		}
+		away := r.away
 		r.mu.Unlock()
+		if away { // since this connection was begun
+			break
+		}
 	}
 	r.mu.Lock()
 	r.ws = nil

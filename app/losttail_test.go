@@ -129,6 +129,9 @@ func TestALostTailUnderLivingServers(t *testing.T) {
 	t.Parallel()
 	l := startDeployment(t).beforeALoss()
 	guests := []*listener{l.guest(l.gateways[0]), l.guest(l.gateways[1])}
+	for _, guest := range guests {
+		testkit.Eventually(t, "both are in the room", deadline, func() bool { return guest.joins() >= 1 })
+	}
 	before := time.Now()
 	l.bet("a bet is accepted", guests[0])
 	l.nats[0].Kill()

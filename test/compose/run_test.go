@@ -200,7 +200,7 @@ func (s stack) up(t *testing.T) {
 func (s stack) play(t *testing.T) {
 	key := s.secret(t, "TICKCAST_JWT_SECRET")
 	cmd := s.command("bin/tickcast", "swarm", "--url", "ws://127.0.0.1:8080/ws", "--room", "table",
-		"--bots", strconv.Itoa(bots), "--duration", "20s", "--jwt-secret-file", key)
+		"--bots", strconv.Itoa(bots), "--duration", "20s", "--settle", "60s", "--jwt-secret-file", key)
 	var report strings.Builder
 	cmd.Stdout, cmd.Stderr = &report, &report
 	if err := cmd.Start(); err != nil {

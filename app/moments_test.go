@@ -42,24 +42,37 @@ type moments struct {
 // the beginning, and every bet has one end.
 func TestMoments(t *testing.T) {
 	t.Parallel()
-	m := startMoments(t, "betting_ms=3000", "crashed_ms=500", "cap=120")
-	for _, c := range []struct {
-		sentence string
-		play     func(*moments)
-	}{
+	m := startMoments(t, "betting_ms=10000", "crashed_ms=500", "cap=120")
+	m.play(t, []moment{ // much is done while bets are taken
 		{"owner killed in betting", (*moments).killedInBetting},
+		{"owner killed after the crash before settlement", (*moments).killedBeforeSettlement},
+		{"owner killed mid-settlement", (*moments).killedMidSettlement},
+		{"killed inside a refund loop of a void", (*moments).killedInRefunds},
+	})
+	m.run("rooms", "set", m.room, "betting_ms=3000", "--api", m.gateways[0].internal)
+	m.play(t, []moment{
 		{"owner killed at lock", (*moments).killedAtLock},
 		{"owner killed at start", (*moments).killedAtStart},
 		{"owner killed mid-flight", (*moments).killedMidFlight},
 		{"owner killed 5 ms before the crash", (*moments).killedBeforeTheCrash},
-		{"owner killed after the crash before settlement", (*moments).killedBeforeSettlement},
-		{"owner killed mid-settlement", (*moments).killedMidSettlement},
 		{"killed between stake and bet", (*moments).killedBetweenStakeAndBet},
-		{"killed inside a refund loop of a void", (*moments).killedInRefunds},
 		{"no owner at all for 5 s", (*moments).noOwner},
 		{"Redis flushed mid-round", (*moments).redisFlushed},
 		{"two tabs bet the whole balance", (*moments).wholeBalanceTwice},
-	} {
+	})
+	wantSame(t, append([]*recorder{m.watch, m.ann}, m.crowd...)...)
+	m.wantNoDifference()
+}
+
+// moment is a case with its sentence.
+type moment struct {
+	sentence string
+	play     func(*moments)
+}
+
+// play plays cases, each as a test of its own.
+func (m *moments) play(t *testing.T, cases []moment) {
+	for _, c := range cases {
 		t.Run(c.sentence, func(t *testing.T) {
 			m.t, m.deployment.t = t, t
 			for _, r := range append([]*recorder{m.watch, m.ann}, m.crowd...) {
@@ -72,9 +85,7 @@ func TestMoments(t *testing.T) {
 			m.wantSettled()
 		})
 	}
-	m.deployment.t = t
-	wantSame(t, append([]*recorder{m.watch, m.ann}, m.crowd...)...)
-	m.wantNoDifference()
+	m.t, m.deployment.t = t, t
 }
 
 func startMoments(t *testing.T, settings ...string) *moments {
@@ -139,10 +150,10 @@ func (m *moments) killing() (kill recorded, again func()) {
 	}
 }
 
-// killAt kills the owner when the watching client gets an update with a text.
-func (m *moments) killAt(text string) (again func()) {
+// killAt kills the owner when the watching client is told of a phase of a round.
+func (m *moments) killAt(phase string, round uint64) (again func()) {
 	kill, again := m.killing()
-	m.watch.when(text, kill)
+	m.watch.at(phase, round, kill)
 	return again
 }
 
@@ -169,7 +180,7 @@ func (m *moments) killAtRecord(k wire.Kind, text string) (again func()) {
 	}
 }
 
-// betting waits for a round that begins and whose crash point is at least 1.10x, and
+// betting waits for a round that takes bets for a while and whose crash point is at least 1.10x, and
 // returns it with the point.
 func (m *moments) betting() (recordedRound, int64) {
 	m.t.Helper()
@@ -181,7 +192,7 @@ func (m *moments) betting() (recordedRound, int64) {
 		})
 		last = now.Round
 		_, clock := m.watch.now()
-		if point := m.point(now); point >= 110 && clock-now.Start < 1_000_000 {
+		if point := m.point(now); point >= 110 && clock-now.Start < now.Settings.BettingMS*1000/3 {
 			return now, point
 		}
 	}
@@ -256,7 +267,7 @@ func (m *moments) killedInBetting() {
 // killedAtLock has stakes be missing at the lock.
 func (m *moments) killedAtLock() {
 	r, point := m.betting()
-	again := m.killAt(fmt.Sprintf(`"phase":"locked","round":%d`, r.Round))
+	again := m.killAt("locked", r.Round)
 	m.ledgers[0].signal(syscall.SIGSTOP)
 	bet := m.ann.begin("bet", r.Round, betOf{Amount: 1000, Auto: 105})
 	again()
@@ -269,7 +280,7 @@ func (m *moments) killedAtLock() {
 
 func (m *moments) killedAtStart() {
 	r, point := m.betting()
-	again := m.killAt(fmt.Sprintf(`"phase":"flying","round":%d`, r.Round))
+	again := m.killAt("flying", r.Round)
 	m.ann.begin("bet", r.Round, betOf{Amount: 1000, Auto: 105}).wantOK(nil)
 	m.wantCrash(r, point)
 	again()
@@ -306,7 +317,7 @@ func (m *moments) killedBeforeTheCrash() {
 	r, point := m.betting()
 	m.ann.begin("bet", r.Round, betOf{Amount: 1000, Auto: point}).wantOK(nil)
 	kill, again := m.killing()
-	m.watch.when(fmt.Sprintf(`"phase":"flying","round":%d`, r.Round), func(string) {
+	m.watch.at("flying", r.Round, func(string) {
 		time.AfterFunc(time.Duration(m.curve.At(point+1))-5*time.Millisecond, func() { kill("") })
 	})
 	m.wantCrash(r, point)
@@ -317,7 +328,7 @@ func (m *moments) killedBeforeTheCrash() {
 func (m *moments) killedBeforeSettlement() {
 	r, point := m.betting()
 	m.everybodyBets(r, point)
-	again := m.killAt(fmt.Sprintf(`"phase":"crashed","round":%d`, r.Round))
+	again := m.killAt("crashed", r.Round)
 	m.reading(r, 101)
 	m.ledgers[0].signal(syscall.SIGSTOP)
 	again()
@@ -396,21 +407,28 @@ func (m *moments) killedInRefunds() {
 func (m *moments) noOwner() {
 	r, point := m.betting()
 	m.ann.begin("bet", r.Round, betOf{Amount: 1000}).wantOK(nil)
+	owner := m.owner()
 	m.reading(r, 103)
+	for _, s := range m.rooms { // so that none of them claims the room while others are killed
+		if s != owner {
+			s.signal(syscall.SIGSTOP)
+		}
+	}
+	owner.kill()
 	for _, s := range m.rooms {
 		s.kill()
 	}
-	now, clock := m.watch.now()
 	nobody := time.NewTimer(5 * time.Second)
 	defer nobody.Stop()
 	out := m.ann.begin("cashout", r.Round, betOf{})
 	<-nobody.C
+	now, clock := m.watch.now()
 	for _, s := range m.rooms {
 		s.start()
 	}
 	var paid struct{ Centi int64 }
 	out.wantOK(&paid)
-	// The newest tick may not have come, the owner's last record is up to 100 ms behind it, and 300 ms of silence count.
+	// The owner's last record is up to 100 ms behind it, and 300 ms of silence count.
 	frozen := game.Time(clock-now.Start)*1000 + game.Time(500*time.Millisecond)
 	if most := min(m.curve.Centi(frozen), point); paid.Centi < 103 || paid.Centi > most {
 		m.t.Errorf("paid at %d, the curve stood at %d at most", paid.Centi, most)
@@ -431,9 +449,9 @@ func (m *moments) redisFlushed() {
 
 // wholeBalanceTwice: both at once, through two gateways, and the ledger decides.
 func (m *moments) wholeBalanceTwice() {
-	r, _ := m.betting()
 	one, two := m.record("eve", m.room, m.gateways[0]), m.record("eve", m.room, m.gateways[1])
 	two.keys = 1000 // keys of their own
+	r, _ := m.betting()
 	a, b := one.begin("bet", r.Round, betOf{Slot: 0, Amount: 100_000}), two.begin("bet", r.Round, betOf{Slot: 1, Amount: 100_000})
 	first, second := a.answer(), b.answer()
 	if strings.Contains(first, `"ok":true`) == strings.Contains(second, `"ok":true`) || !strings.Contains(first+second, string(wire.CodeInsufficientFunds)) {

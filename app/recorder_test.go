@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ type recordedJoin struct {
 	Snapshot      json.RawMessage
 }
 
-// recorded is told of an update, on the connection's goroutine.
+// recorded is told of an update, mostly on the connection's goroutine.
 type recorded func(update string)
 
 // recordedRound is what is known of the round.
@@ -63,8 +64,9 @@ type recordedRound struct {
 	Start    int64 // µs
 	Centi    int64
 	Settings struct {
-		RTPBP int64 `json:"rtp_bp"`
-		Cap   int64
+		BettingMS int64 `json:"betting_ms"`
+		RTPBP     int64 `json:"rtp_bp"`
+		Cap       int64
 	}
 	Fairness struct {
 		Chain uint32
@@ -307,6 +309,21 @@ func (r *recorder) when(text string, do recorded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hooks[text] = do
+}
+
+// at has something done as soon as a phase of a round is told, at once if it has been.
+func (r *recorder) at(phase string, round uint64, do recorded) {
+	text := fmt.Sprintf(`"phase":%q,"round":%d,`, phase, round)
+	r.mu.Lock()
+	i := slices.IndexFunc(r.updates, func(u string) bool { return strings.Contains(u, text) })
+	if i < 0 {
+		r.hooks[text] = do
+		r.mu.Unlock()
+		return
+	}
+	update := r.updates[i]
+	r.mu.Unlock()
+	do(update)
 }
 
 // now is the round as it is known, and the newest game time, µs.

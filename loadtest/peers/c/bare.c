@@ -253,7 +253,7 @@ int main(int argc, char **argv) {
 		for (int64_t first = due, i = 0; publishing; i++) {
 			if (rate > 0) due = first + (int64_t)(i * 1e9 / rate);
 			else due = now_ns();
-			serve(rate > 0 ? due : 0);
+			if (i > 0) serve(rate > 0 ? due : 0); // the first goes out even if the next command is there already
 			while (publishing && now_ns() < due) serve(due);
 			if (publishing && !broadcast(due) && rate == 0) usleep(1000); // every socket is full
 		}

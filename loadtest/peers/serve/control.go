@@ -72,15 +72,11 @@ type publisher struct {
 	seq      uint64
 }
 
-// publish publishes until the next command, and returns it.
+// publish publishes until the next command, and returns it. The first update goes out even if the command is there
+// already: whoever has something published gets something.
 func (p *publisher) publish(rate float64, size int) (command string, ok bool, err error) {
 	begin := Monotonic()
 	for i := 0; ; i++ {
-		select {
-		case command, ok := <-p.commands:
-			return command, ok, nil
-		default:
-		}
 		due := begin + int64(float64(i)*1e9/rate)
 		if err := sleepUntil(due); err != nil {
 			return "", false, err
@@ -88,6 +84,11 @@ func (p *publisher) publish(rate float64, size int) (command string, ok bool, er
 		p.seq++
 		if err := p.send(Update{Seq: p.seq, Due: due, Size: size}); err != nil {
 			return "", false, err
+		}
+		select {
+		case command, ok := <-p.commands:
+			return command, ok, nil
+		default:
 		}
 	}
 }

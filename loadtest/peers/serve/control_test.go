@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -14,36 +15,62 @@ import (
 func TestControl(t *testing.T) {
 	in, commands := io.Pipe()
 	said, out := io.Pipe()
-	updates := make(chan Update, 1000)
+	updates := make(chan Update) // each is taken here before the next is due or stop is answered
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Control(in, out, func(u Update) error { updates <- u; return nil })
 		_ = out.Close()
 	}()
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(said); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
 	say := func(s string) { _, _ = io.WriteString(commands, s+"\n") }
 	var last Update
 	for _, size := range []int{128, 1024} {
 		say(fmt.Sprintf("publish 500 %d", size))
-		for range 3 {
-			u := <-updates
-			if u.Seq != last.Seq+1 || u.Size != size || u.Due <= last.Due {
-				t.Errorf("%+v after %+v", u, last)
+		stopped := ""
+		for n := 1; stopped == ""; n++ {
+			select {
+			case u := <-updates:
+				if u.Seq != last.Seq+1 || u.Size != size || u.Due <= last.Due {
+					t.Errorf("%+v after %+v", u, last)
+				}
+				last = u
+			case line, open := <-lines:
+				if !open {
+					t.Fatal(<-ended)
+				}
+				stopped = line
 			}
-			last = u
+			if n == 3 {
+				go say("stop")
+			}
 		}
-		go say("stop")
-		b := make([]byte, 100)
-		n, _ := said.Read(b)
-		for len(updates) > 0 {
-			last = <-updates
-		}
-		if !strings.HasPrefix(string(b[:n]), "stopped ") {
-			t.Errorf("said %q", b[:n])
+		if want := fmt.Sprintf("stopped %d", last.Seq); stopped != want {
+			t.Errorf("said %q, want %q", stopped, want)
 		}
 	}
 	_ = commands.Close()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPublishGivesOneUpdate: stop is there already when it begins.
+func TestPublishGivesOneUpdate(t *testing.T) {
+	var out strings.Builder
+	var updates uint64
+	in := strings.NewReader("publish 1000 128\nstop\npublish 1000 128\nstop\n")
+	if err := Control(in, &out, func(Update) error { updates++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var first, second uint64
+	if _, err := fmt.Sscanf(out.String(), "stopped %d\nstopped %d\n", &first, &second); err != nil || first < 1 || second <= first || second != updates {
+		t.Errorf("%d updates, said %q (%v)", updates, out.String(), err)
 	}
 }
 

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -94,7 +95,7 @@ func (o *Owner) prepare(ctx context.Context, ledger *nats.Conn) error {
 	if err != nil {
 		return err
 	}
-	return ledger.FlushTimeout(natsReady)
+	return errors.Join(o.nc.FlushTimeout(natsReady), ledger.FlushTimeout(natsReady)) // whoever asks from here on is heard
 }
 
 // publish says the next update to the gateways.

@@ -131,9 +131,14 @@ func (c *client) end(ctx context.Context) (r Report, err error) {
 
 // arrived returns what was counted since begin when each connection has the last update, or the time is over.
 func (c *client) arrived(ctx context.Context, last uint64, most time.Duration) (Report, error) {
+	return c.counted(ctx, most, func(r Report) bool { return r.LastMin == last })
+}
+
+// counted returns what was counted since begin when it is enough, or the time is over.
+func (c *client) counted(ctx context.Context, most time.Duration, enough func(Report) bool) (Report, error) {
 	for end := time.Now().Add(most); ; {
 		r, err := c.end(ctx)
-		if err != nil || r.LastMin == last || time.Now().After(end) {
+		if err != nil || enough(r) || time.Now().After(end) {
 			return r, err
 		}
 		if err := wait(ctx, 5*time.Millisecond); err != nil {

@@ -60,7 +60,7 @@ type Clock struct {
 	Idle   time.Duration // then, with nothing published: CPU of idle connections; 0: it is not taken
 	Warm   time.Duration // of a load, before it counts
 	Look   time.Duration // at a load
-	Drain  time.Duration // at most, for the last updates to arrive
+	Drain  time.Duration // at most, for the last updates to arrive; and for the first, if none came during Look
 }
 
 // observe publishes a load and looks at what reaches the clients.
@@ -82,7 +82,8 @@ func (s *stage) observe(ctx context.Context, c *client, l Load, clock Clock) (w 
 	if err := wait(ctx, clock.Look); err != nil {
 		return w, err
 	}
-	if w.Report, err = c.end(ctx); err != nil {
+	// It goes on until an update has come: a server may have stood still all the while.
+	if w.Report, err = c.counted(ctx, clock.Drain, func(r Report) bool { return r.Updates > 0 }); err != nil {
 		return w, err
 	}
 	after, err := cpuOf(s.server.pid())

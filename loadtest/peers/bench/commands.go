@@ -151,7 +151,7 @@ func (s *commandStage) race(ctx context.Context) (most float64, calm Dealt, err 
 
 // taps has players tap at a rate, 0 for as fast as answers come.
 func (s *commandStage) taps(ctx context.Context, p players, rate float64) (r PlayersReport, err error) {
-	if err := p.play(rate); err != nil {
+	if err := p.tap(rate); err != nil {
 		return r, err
 	}
 	if err := wait(ctx, s.plan.Clock.Warm); err != nil {
@@ -224,10 +224,13 @@ func (s *commandStage) crash(ctx context.Context) (bets, cashouts float64, err e
 	if err := p.begin(ctx); err != nil {
 		return 0, 0, err
 	}
-	if err := p.play(0); err != nil {
+	if err := p.bet(s.plan.Rounds); err != nil {
 		return 0, 0, err
 	}
-	if err := p.rounds(ctx, s.plan.Rounds+1); err != nil { // the first has begun already
+	if err := p.rounds(ctx, s.plan.Rounds); err != nil {
+		return 0, 0, err
+	}
+	if err := p.rest(ctx); err != nil { // an answer may come when its round is over
 		return 0, 0, err
 	}
 	r, err := p.report(ctx)

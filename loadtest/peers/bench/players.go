@@ -64,8 +64,11 @@ func startPlayers(ctx context.Context, program string, c crowd, room, game strin
 	return players{&client{child: ch, connections: c.connections}}, nil
 }
 
-// play has commands begun: so many a second, or as fast as answers come with a rate of 0.
-func (p players) play(rate float64) error { return p.say("run %g", rate) }
+// tap has taps begun: so many a second, or as fast as answers come with a rate of 0.
+func (p players) tap(rate float64) error { return p.say("run %g", rate) }
+
+// bet has so many rounds played, from the next one on whose betting opens.
+func (p players) bet(rounds int) error { return p.say("run %d", rounds) }
 
 // report returns what was counted since begin.
 func (p players) report(ctx context.Context) (r PlayersReport, err error) {
@@ -85,7 +88,7 @@ func (p players) rest(ctx context.Context) error {
 	return p.hear(ctx, "stopped", &stopped)
 }
 
-// rounds waits until so many rounds are over.
+// rounds waits until so many of the rounds are over.
 func (p players) rounds(ctx context.Context, n int) error {
 	for range n {
 		var round json.RawMessage

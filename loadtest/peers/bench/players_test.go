@@ -103,7 +103,7 @@ func (tb *table) counted(what string, ok func(PlayersReport) bool) (r PlayersRep
 
 func TestPlayersHaveOneCommandOnItsWay(t *testing.T) {
 	tb := newTable(t, "race", "running")
-	tb.do(tb.play(0))
+	tb.do(tb.tap(0))
 	first := tb.wantCommand("tap", `{"n":1}`, 7)
 	tb.accept(first.Key)
 	second := tb.wantCommand("tap", `{"n":2}`, 7)
@@ -133,7 +133,7 @@ func TestPlayersNoticeWrongAnswers(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			tb := newTable(t, "race", "running")
-			tb.do(tb.play(0))
+			tb.do(tb.tap(0))
 			first := tb.wantCommand("tap", `{"n":1}`, 7)
 			tb.accept(first.Key)
 			second := tb.wantCommand("tap", `{"n":2}`, 7)
@@ -153,7 +153,7 @@ func TestPlayersNoticeWrongAnswers(t *testing.T) {
 func TestPlayersCountFromWhenACommandWasDue(t *testing.T) {
 	const late = 200 * time.Millisecond
 	tb := newTable(t, "race", "running")
-	tb.do(tb.play(100))
+	tb.do(tb.tap(100))
 	began := time.Now()
 	first := tb.wantCommand("tap", `{"n":1}`, 7)
 	testkit.Eventually(t, "the answer is late", deadline, func() bool { return time.Since(began) >= late })
@@ -168,32 +168,53 @@ func TestPlayersCountFromWhenACommandWasDue(t *testing.T) {
 }
 
 func TestPlayersBetAndCashOut(t *testing.T) {
-	phase := func(name string, round int) string {
-		return fmt.Sprintf(`{"type":"update","seq":1,"events":[{"e":"phase","phase":%q,"round":%d}]}`, name, round)
+	for _, under := range []string{"betting", "crashed"} { // way when they are told to play: too late to bet in, or over
+		t.Run(under, func(t *testing.T) {
+			began := time.Now()
+			tb := newTable(t, "crash", under)
+			tb.do(tb.bet(1))
+			tb.counted("that they play, before what comes on the socket", func(PlayersReport) bool { return true })
+			if under == "betting" {
+				tb.enter("flying", 7)
+				tb.enter("crashed", 7)
+			}
+			tb.enter("betting", 8)
+			tb.accept(tb.wantCommand("bet", `{"slot":0,"amount":100}`, 8).Key)
+			second := tb.wantCommand("bet", `{"slot":1,"amount":100}`, 8)
+			tb.enter("locked", 8)
+			tb.accept(second.Key)
+			tb.enter("flying", 8)
+			tb.accept(tb.wantCommand("cashout", `{"slot":0}`, 8).Key)
+			late := tb.wantCommand("cashout", `{"slot":1}`, 8)
+			tb.enter("crashed", 8)
+			tb.wantRound(8)
+			tb.enter("betting", 9) // which was not asked for
+			tb.refuse(late.Key, "too_late")
+			tb.do(tb.rest(t.Context()))
+			r := tb.counted("four answers", func(r PlayersReport) bool { return r.Bet.Answered+r.Cashout.Answered == 4 })
+			if r.Bet.Sent != 2 || r.Bet.OK != 2 || r.Cashout.OK != 1 || r.Refused["too_late"] != 1 || r.Fault() != "" {
+				t.Errorf("%+v, fault %q", r, r.Fault())
+			}
+			if took := time.Since(began); r.Bet.Span <= 0 || r.Cashout.Span <= 0 || r.Bet.Span > took || r.Cashout.Span > took {
+				t.Errorf("no time for bets or cash-outs, or more than %v: %+v", took, r)
+			}
+		})
 	}
-	tb := newTable(t, "crash", "betting") // of a round that has begun: it is too late to bet in it
-	tb.do(tb.play(0))
-	tb.counted("that they play, before what comes on the socket", func(PlayersReport) bool { return true })
-	tb.tell("%s", phase("flying", 7))
-	tb.tell("%s", phase("crashed", 7))
-	tb.do(tb.rounds(t.Context(), 1))
-	tb.tell("%s", phase("betting", 8))
-	tb.accept(tb.wantCommand("bet", `{"slot":0,"amount":100}`, 8).Key)
-	second := tb.wantCommand("bet", `{"slot":1,"amount":100}`, 8)
-	tb.tell("%s", phase("locked", 8))
-	tb.accept(second.Key)
-	tb.tell("%s", phase("flying", 8))
-	tb.accept(tb.wantCommand("cashout", `{"slot":0}`, 8).Key)
-	tb.refuse(tb.wantCommand("cashout", `{"slot":1}`, 8).Key, "too_late")
-	tb.tell("%s", phase("crashed", 8))
-	tb.do(tb.rounds(t.Context(), 1))
-	tb.do(tb.rest(t.Context()))
-	r := tb.counted("four answers", func(r PlayersReport) bool { return r.Bet.Answered+r.Cashout.Answered == 4 })
-	if r.Bet.OK != 2 || r.Cashout.OK != 1 || r.Refused["too_late"] != 1 || r.Fault() != "" {
-		t.Errorf("%+v, fault %q", r, r.Fault())
-	}
-	if r.Bet.Span <= 0 || r.Cashout.Span <= 0 {
-		t.Errorf("no time for bets or cash-outs: %+v", r)
+}
+
+// enter has the room begin a phase.
+func (tb *table) enter(phase string, round int) {
+	tb.Helper()
+	tb.tell(`{"type":"update","seq":1,"events":[{"e":"phase","phase":%q,"round":%d}]}`, phase, round)
+}
+
+// wantRound wants a round to be the next one that the players say is over.
+func (tb *table) wantRound(round uint64) {
+	tb.Helper()
+	var over struct{ Round uint64 }
+	tb.do(tb.hear(tb.Context(), "round", &over))
+	if over.Round != round {
+		tb.Fatalf("round %d is over, not %d", over.Round, round)
 	}
 }
 

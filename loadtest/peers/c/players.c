@@ -3,13 +3,14 @@
 //   players -p PORT -n PLAYERS -r ROOM -g race|crash -i FILE
 //
 // FILE holds the hello and the join of each player, as for client. Lines of standard input:
-//   run RATE   begins to play. In a race RATE taps a second, in turn over the players, each due at
-//              its own time; RATE 0: who has his answer taps again. In crash (RATE is 0) everybody
-//              bets twice when betting opens, and cashes both bets out in flight.
+//   run RATE   begins to play a race: RATE taps a second, in turn over the players, each due at its
+//              own time; RATE 0: who has his answer taps again.
+//   run N      begins to play N rounds of crash: everybody bets twice when betting opens, and cashes
+//              both bets out in flight. A round whose betting is open already is none of them.
 //   begin      starts to count anew, and says {"event":"begun",…}
 //   end        says what was counted, as one line of JSON
 //   stop       begins no more commands; says {"event":"stopped",…} when none is on its way
-// It says {"event":"ready",…} when all have joined, {"event":"round",…} when a round of crash is
+// It says {"event":"ready",…} when all have joined, {"event":"round",…} when one of the N rounds is
 // over, and ends with standard input, or when a connection fails.
 //
 // A latency is the time from when the command was due until its answer was read. Each command has
@@ -56,6 +57,8 @@ static uint64_t planned;               // commands of the rate that were due so 
 static uint64_t outstanding;
 static char phase[16];
 static uint64_t round_no;
+static int rounds;                     // of crash, still to be played
+static int played;                     // the round under way is one of them
 static int64_t cash_at;                // when cash-outs begin; 0: not known
 
 static struct {
@@ -185,10 +188,14 @@ static void enter(const char *name, size_t len, uint64_t number) {
 		turn();
 	} else if (!strcmp(phase, "crashed")) {
 		for (struct player *p = players; p < players + n_players; p++) p->open = 0;
-		if (running) printf("{\"event\":\"round\",\"round\":%llu}\n", (unsigned long long)number), fflush(stdout);
+		if (!played) return;
+		played = 0;
+		if (--rounds == 0) running = 0;
+		printf("{\"event\":\"round\",\"round\":%llu}\n", (unsigned long long)number), fflush(stdout);
 	} else if (!strcmp(phase, "betting")) {
 		over();
 		for (struct player *p = players; p < players + n_players; p++) p->bets = p->open = 0;
+		played = running;
 		act_all(now);
 	} else if (!strcmp(phase, "running")) {
 		act_all(now);
@@ -243,7 +250,7 @@ static void answered(struct player *p, const char *text, size_t len, int64_t now
 	outstanding--;
 	took(&count.by[p->kind].answered, now - p->due);
 	count.by[p->kind].ok += ok;
-	count.by[p->kind].last = now;
+	if (count.by[p->kind].first) count.by[p->kind].last = now; // or its burst is over
 	if (!ok) refused(text, len);
 	else if (p->kind == BET) p->open |= 1u << p->slot;
 	if (running) act(p, now);
@@ -314,9 +321,12 @@ static void obey(void) {
 	char line[100];
 	double rate;
 	if (!fgets(line, sizeof line, stdin)) exit(0);
-	if (sscanf(line, "run %lf", &rate) == 1 && rate >= 0 && (rate == 0 || !crash)) {
+	if (crash && sscanf(line, "run %d", &rounds) == 1 && rounds > 0) {
+		running = 1, played = 0;
+		for (struct player *p = players; p < players + n_players; p++) p->bets = 2; // of the round under way
+	} else if (!crash && sscanf(line, "run %lf", &rate) == 1 && rate >= 0) {
 		running = 1, period = rate ? 1e9 / rate : 0, run_at = clock_ns(CLOCK_MONOTONIC), planned = 0;
-		for (struct player *p = players; p < players + n_players; p++) p->planned = p->begun = 0, p->bets = 2; // of a round that has begun
+		for (struct player *p = players; p < players + n_players; p++) p->planned = p->begun = 0;
 		if (period) turn();
 		else act_all(run_at);
 	} else if (!strcmp(line, "begin\n")) reset(), begun();

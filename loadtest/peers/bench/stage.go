@@ -43,6 +43,7 @@ type stage struct {
 
 	children []*child
 	clients  []*client
+	ports    []func() // give the ports back that were reserved
 }
 
 // open starts a peer. The caller closes the stage.
@@ -65,6 +66,9 @@ func (s *stage) close() {
 	}
 	for i := len(s.children) - 1; i >= 0; i-- {
 		s.children[i].kill()
+	}
+	for _, release := range s.ports {
+		release()
 	}
 	_ = os.RemoveAll(s.dir) // what is left is in the temporary folder
 }

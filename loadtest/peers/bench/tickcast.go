@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tickcast/bus"
+	"tickcast/internal/service"
 	"tickcast/loadtest/peers/serve"
 )
 
@@ -70,22 +70,30 @@ func (s *stage) startGateway(ctx context.Context, env, flags []string) error {
 // runTickcast starts the shipped program as the server that is measured, and returns the URL of its internal
 // listener.
 func (s *stage) runTickcast(ctx context.Context, env []string, args ...string) (internal string, err error) {
-	public, err := freePort()
+	if s.port, err = s.reservePort(); err != nil {
+		return "", err
+	}
+	port, err := s.reservePort()
 	if err != nil {
 		return "", err
 	}
-	if internal, err = freePort(); err != nil {
-		return "", err
-	}
-	args = append(args, "--listen", public, "--internal-listen", internal, "--data", s.dir, "--log-level", "warn")
+	internal = service.Address(port)
+	args = append(args, "--listen", service.Address(s.port), "--internal-listen", internal, "--data", s.dir, "--log-level", "warn")
 	cmd := exec.CommandContext(ctx, s.kit.Tickcast, args...)
 	cmd.Env = append(withoutOptions(os.Environ()), env...)
 	if s.server, err = s.run("tickcast "+args[0], cmd); err != nil {
 		return "", err
 	}
-	_, port, _ := net.SplitHostPort(public)
-	s.port, err = strconv.Atoi(port)
-	return "http://" + internal, err
+	return "http://" + internal, nil
+}
+
+// reservePort returns a port that nobody else gets while the stage is open.
+func (s *stage) reservePort() (int, error) {
+	port, release, err := service.ReservePort()
+	if err == nil {
+		s.ports = append(s.ports, release)
+	}
+	return port, err
 }
 
 // withoutOptions is the environment without what would configure the program.
@@ -134,13 +142,4 @@ func tickcastDialect(connections int, room, secret string) (Dialect, error) {
 		})
 	}
 	return d, nil
-}
-
-// freePort is an address of the loopback interface whose port is free, which it can only have been a moment ago.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -134,7 +134,7 @@ func (s *swarmStage) sample(ctx context.Context, r receiver) (got Received, err 
 	if err != nil {
 		return got, err
 	}
-	after, err := cpuOf(c.pid())
+	after, err := s.cpuBehind(ctx, c.pid(), before)
 	if err != nil {
 		return got, err
 	}
@@ -157,6 +157,20 @@ func (s *swarmStage) burst(ctx context.Context, d time.Duration) (updates uint64
 	}
 	updates, s.published = last-s.published, last
 	return updates, wait(ctx, s.plan.Clock.Drain)
+}
+
+// cpuBehind is the CPU time of a receiver so far. One that has used none since before stood still, and gets the time
+// for the last updates again.
+func (s *swarmStage) cpuBehind(ctx context.Context, pid int, before time.Duration) (time.Duration, error) {
+	for end := time.Now().Add(sayTimeout); ; {
+		now, err := cpuOf(pid)
+		if err != nil || now > before || time.Now().After(end) {
+			return now, err
+		}
+		if err := wait(ctx, s.plan.Clock.Drain); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // Names of receivers.

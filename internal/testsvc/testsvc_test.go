@@ -93,19 +93,20 @@ func TestNATS(t *testing.T) {
 	}
 }
 
-// A killed master is replaced by the replica. When it comes back one of them is the replica of the other: on a machine
-// that stood still for a second the Sentinels may have failed over once more.
+// A killed master is replaced by the replica. When it comes back one of them is the replica of the other. Which is the
+// master is for the Sentinels to say, before and after: on a machine that stood still for a second they may have failed
+// over once more.
 func TestSentinelsReplaceTheMaster(t *testing.T) {
 	t.Parallel()
 	r := StartSentinelRedis(t)
 	first, err := r.Master()
-	if err != nil || first != r.Nodes[0] {
-		t.Fatalf("master at the start: %v, %v", first, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	first.Kill()
-	testkit.Eventually(t, "the replica is the master", time.Minute, func() bool {
+	testkit.Eventually(t, "the other one is the master", time.Minute, func() bool {
 		m, err := r.Master()
-		return err == nil && m == r.Nodes[1]
+		return err == nil && m != first
 	})
 	if err := first.Start(); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ test-deploy: ## Check the compose file, the image and the configurations in depl
 
 .PHONY: test-peers
 test-peers: ## Test the harness of the comparison (Linux)
-	[ "$$(uname -s)" != Linux ] || go -C loadtest/peers test $(RACE) -shuffle=on ./...
+	[ "$$(uname -s)" != Linux ] || go -C loadtest/peers test $(RACE) -shuffle=on -timeout 30m ./...
 
 # How much of it: make test-long plays more.
 SIM ?=
@@ -57,7 +57,7 @@ SIM ?=
 .PHONY: test-sim
 test-sim: ## Simulate a partition, and play models; the race detector would find nothing there and take ten times as long
 	[ -z "$(RACE)" ] || go test -timeout 30m ./room/sim $(SIM)
-	[ -z "$(RACE)" ] || go test -run TestAnyInterleaving ./room/crash
+	[ -z "$(RACE)" ] || go test -timeout 30m -run TestAnyInterleaving ./room/crash
 
 .PHONY: test-long
 test-long: SIM = -tags long -timeout 90m -sim.rounds 20000 -sim.times 500

@@ -40,7 +40,7 @@ func TestFleetOfHonestStagePasses(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, 2, map[string]string{"lobby": gameCrash})
 	c := quick(st, 12)
-	r := fleetOf(t, st, c, 3, func() bool { return st.played(c.Bots, 60) })
+	r := fleetOf(t, st, c, 3, func() bool { return st.played(c.Bots, 60) && st.judged() })
 	wantPassed(t, r)
 	if len(r.Workers) != 3 || r.Workers[0].Bots+r.Workers[1].Bots+r.Workers[2].Bots != c.Bots {
 		t.Errorf("the processes were %+v", r.Workers)

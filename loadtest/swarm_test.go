@@ -244,7 +244,7 @@ func TestRunThatProvesNothingFails(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		c := c
 		c.URLs, c.Secret = []string{"ws://127.0.0.1:1/ws"}, []byte("x")
-		if r := run(t, c); r.Passed() || r.DialError == "" {
+		if r := runUntil(t, c, func(s *swarm) bool { return s.firstDialError() != "" }); r.Passed() || r.DialError == "" {
 			t.Errorf("passed without a gateway (%q)", r.DialError)
 		}
 	})
@@ -291,6 +291,29 @@ func TestInterruptedRunIsJudged(t *testing.T) {
 	if err := json.Unmarshal(b, &read); err != nil || !read.Passed() || read.Totals != r.Totals {
 		t.Errorf("the JSON report reads back as %+v, %v", read, err)
 	}
+}
+
+// newest is the newest update of a room.
+func (st *stage) newest(room string) uint64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.rooms[room].seq
+}
+
+// judged reports whether a bot has judged a bet in the lobby: it has bet again, and
+// for that must have seen the betting of the round behind it.
+func (st *stage) judged() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	bets := st.rooms["lobby"].bets
+	for _, first := range bets {
+		for _, again := range bets {
+			if again.player == first.player && again.round >= first.round+2 { // one for the next round may be made in flight
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // played reports whether so many bots were in the lobby at once, and so many

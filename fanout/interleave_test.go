@@ -22,7 +22,6 @@ func TestFramesNeverInterleave(t *testing.T) {
 	forEachWay(t, func(t *testing.T, cfg fanout.Config) {
 		const clients, updates = 12, 400
 		cfg.SendBuffer = 16 << 10 // sockets fill up all the time
-		cfg.CloseTimeout = patience
 		cfg.OutboxFrames, cfg.OutboxBytes = 1<<20, 1<<30
 		var topic *fanout.Topic
 		r := newRig(t, cfg, func(c *fanout.Conn) {

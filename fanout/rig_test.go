@@ -45,7 +45,20 @@ func forEachWay(t *testing.T, f func(t *testing.T, cfg fanout.Config)) {
 	}
 }
 
-// newRig starts a hub. welcome, which may be nil, is called with each connection
+// patient calls nobody slow on a machine that is, unless the test says what slow is.
+func patient(cfg fanout.Config) fanout.Config {
+	if cfg.CloseTimeout == 0 {
+		cfg.CloseTimeout = patience
+	}
+	for _, d := range []*time.Duration{&cfg.LateAfter, &cfg.StallTimeout, &cfg.SlowLimit} {
+		if *d == 0 {
+			*d = time.Hour
+		}
+	}
+	return cfg
+}
+
+// newRig starts a hub that is patient. welcome, which may be nil, is called with each connection
 // before the first read.
 func newRig(t *testing.T, cfg fanout.Config, welcome func(*fanout.Conn)) *rig {
 	t.Helper()
@@ -54,7 +67,7 @@ func newRig(t *testing.T, cfg fanout.Config, welcome func(*fanout.Conn)) *rig {
 	if cfg.Shards == 0 {
 		cfg.Shards = 3 // several flushers, on whatever machine
 	}
-	r.hub = fanout.NewHub(cfg)
+	r.hub = fanout.NewHub(patient(cfg))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.hub.Run(ctx) }()

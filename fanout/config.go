@@ -41,6 +41,9 @@ type Config struct {
 	// CloseTimeout bounds the end of a connection: sending what is queued, the close
 	// frame, and waiting for the peer's. Zero means 2 s.
 	CloseTimeout time.Duration
+	// BehindAfter: a connection without the non-blocking way is behind when one write took so
+	// long; a write in flight alone is no sign of it. Zero means 100 ms.
+	BehindAfter time.Duration
 	// LateAfter: a connection with an update due that was published so long ago is late.
 	// What is due is skipped for a snapshot, and what its kernel buffer holds for so long
 	// without an acknowledgement is not added to. Zero means 2 s.
@@ -79,9 +82,6 @@ const (
 	// batchFrames and batchBytes bound what goes out in one write.
 	batchFrames = 128
 	batchBytes  = 32 << 10
-	// behindAfter is how long a write of a connection without the non-blocking way must
-	// have taken to count as slow: a write in flight alone is no sign of it.
-	behindAfter = 100 * time.Millisecond
 	// defaultRing is how many updates a topic keeps: as many as a new owner announces
 	// again, and some.
 	defaultRing = 512
@@ -109,6 +109,7 @@ func (c Config) withDefaults() Config {
 	set(&c.RingBytes, 4<<20)
 	set(&c.NoticeFrames, 64)
 	wait(&c.CloseTimeout, 2*time.Second)
+	wait(&c.BehindAfter, 100*time.Millisecond)
 	wait(&c.LateAfter, 2*time.Second)
 	wait(&c.SnapshotEvery, time.Second)
 	wait(&c.SlowLimit, 10*time.Second)

@@ -81,7 +81,7 @@ func (c *Conn) load(b *batch, took time.Duration) (p []byte, parted bool) {
 	if c.flags&flagDead != 0 {
 		return nil, false
 	}
-	if took >= behindAfter {
+	if took >= c.hub.cfg.BehindAfter {
 		c.fallBehind()
 	}
 	c.collect(b)

@@ -209,7 +209,7 @@ func (tc *rfcCase) check(t *testing.T, r *rig, p *peer) {
 
 // TLS in the process: the raw way would write past the encryption.
 func TestTLS(t *testing.T) {
-	h := fanout.NewHub(fanout.Config{})
+	h := fanout.NewHub(patient(fanout.Config{}))
 	defer runHub(h)()
 	topic := h.Topic("room", 0)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

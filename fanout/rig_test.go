@@ -50,7 +50,7 @@ func patient(cfg fanout.Config) fanout.Config {
 	if cfg.CloseTimeout == 0 {
 		cfg.CloseTimeout = patience
 	}
-	for _, d := range []*time.Duration{&cfg.LateAfter, &cfg.StallTimeout, &cfg.SlowLimit} {
+	for _, d := range []*time.Duration{&cfg.BehindAfter, &cfg.LateAfter, &cfg.StallTimeout, &cfg.SlowLimit} {
 		if *d == 0 {
 			*d = time.Hour
 		}
@@ -198,7 +198,7 @@ func (r *rig) dial(early ...byte) *peer {
 }
 
 func upgrade(nc net.Conn, early []byte) (*peer, error) {
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(patience)) // send and next go on from here
 	if _, err := nc.Write(append(fmt.Appendf(nil, handshake, "localhost"), early...)); err != nil {
 		return nil, err
 	}
@@ -247,6 +247,7 @@ func closing(code uint16, reason string) []byte {
 }
 
 func (p *peer) send(frames ...[]byte) error {
+	_ = p.nc.SetWriteDeadline(time.Now().Add(patience))
 	_, err := p.nc.Write(bytes.Join(frames, nil))
 	return err
 }
@@ -277,6 +278,7 @@ var errBadFrame = errors.New("the server broke RFC 6455")
 // next reads one frame and checks everything that RFC 6455 asks of a server that
 // does not fragment.
 func (p *peer) next() (message, error) {
+	_ = p.nc.SetReadDeadline(time.Now().Add(patience))
 	var head [2]byte
 	if _, err := io.ReadFull(p.br, head[:]); err != nil {
 		return message{}, err

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -22,10 +21,14 @@ import (
 // P6.1: a silent client is pinged, and closed when it does not answer; any message
 // is an answer.
 func TestPing(t *testing.T) {
-	g := newWorld(t).gateway(func(c *server.Config) {
-		c.PingInterval, c.PongTimeout = 300*time.Millisecond, 600*time.Millisecond
-	})
-	c := g.player("ann")
+	pings := func(timeout time.Duration) func(*server.Config) {
+		return func(c *server.Config) { c.PingInterval, c.PongTimeout = 300*time.Millisecond, timeout }
+	}
+	w := newWorld(t)
+	silent := w.gateway(pings(300 * time.Millisecond)).player("bob")
+	// Whether an answer has counted is looked at when its time is over: no longer than a test
+	// can wait for that, and longer than a machine stands still.
+	c := w.gateway(pings(3 * time.Second)).player("ann")
 	first := c.want("a ping", wire.TypePing)
 	if first.num("id") == 0 || first.num("now") == 0 {
 		t.Fatal(first.text)
@@ -35,7 +38,8 @@ func TestPing(t *testing.T) {
 	c.send(`{"type":"leave","room":"nowhere"}`)
 	c.wantError("any message", wire.CodeNotJoined)
 	c.want("another ping", wire.TypePing)
-	c.wantClose("no answer", wire.CloseNoPong)
+	silent.want("a ping", wire.TypePing)
+	silent.wantClose("no answer", wire.CloseNoPong)
 }
 
 // P6.2: a client measures its round trip.
@@ -204,17 +208,17 @@ func TestFullInBand(t *testing.T) {
 	c.wantClose("full", wire.CloseOverCapacity)
 }
 
-// P6.3: draining asks to move, admits nobody, and closes who stays.
+// P6.3: draining asks to move, admits nobody, and is over when nobody is left.
 func TestDrain(t *testing.T) {
-	g := newWorld(t).gateway(func(c *server.Config) { c.DrainWindow = 300 * time.Millisecond })
+	g := newWorld(t).gateway(func(c *server.Config) { c.DrainWindow = time.Hour })
 	moves, stays := g.player("ann"), g.player("bob")
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		g.Drain(context.Background())
+		g.Drain(t.Context())
 	}()
 	for _, c := range []*client{moves, stays} {
-		if o := c.want("move", wire.TypeMove); o.num("within_ms") != 300 {
+		if o := c.want("move", wire.TypeMove); o.num("within_ms") != time.Hour.Milliseconds() {
 			t.Fatal(o.text)
 		}
 	}
@@ -227,8 +231,17 @@ func TestDrain(t *testing.T) {
 	_ = moves.ws.CloseNow()
 	stays.send(`{"type":"ping","id":1}`)
 	stays.want("it works to the end", wire.TypePong)
-	stays.wantClose("it has not moved", wire.CloseMove)
+	_ = stays.ws.CloseNow()
 	<-drained
+}
+
+// P6.3: who has not moved when the window ends is closed.
+func TestDrainClosesWhoStays(t *testing.T) {
+	g := newWorld(t).gateway(func(c *server.Config) { c.DrainWindow = time.Millisecond })
+	stays := g.player("bob")
+	g.Drain(t.Context())
+	stays.want("move", wire.TypeMove)
+	stays.wantClose("it has not moved", wire.CloseMove)
 }
 
 // P6.4, P6.5: a gateway that stops says when to come back.

@@ -121,6 +121,7 @@ func TestAnswerIsAskedFor(t *testing.T) {
 func TestAnswerThatWasNotKept(t *testing.T) {
 	w, _, g := lobby(t)
 	n := 0
+	w.owner.forgets = true
 	w.owner.judge = func(string, wire.Command) (json.RawMessage, *wire.Error) {
 		if n++; n == 1 {
 			return nil, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ type owner struct {
 	nc *nats.Conn
 	js jetstream.JetStream
 
+	ears    []*nats.Subscription // where it is asked
 	mu      sync.Mutex
 	epoch   uint64
 	rooms   map[string]*ownedRoom
@@ -31,6 +33,7 @@ type owner struct {
 	judge   func(room string, c wire.Command) (json.RawMessage, *wire.Error) // the answer; nil, nil: none yet
 	newer   int                                                              // times that a follower was asked for updates
 	mute    bool                                                             // answers are kept, not said
+	forgets bool                                                             // a command without an answer is not known
 	answers map[string]json.RawMessage                                       // by player, room, key, body
 	logged  []wire.Command
 }
@@ -58,14 +61,29 @@ func newOwner(t *testing.T, nc *nats.Conn) *owner {
 		return json.RawMessage(fmt.Sprintf(`{"op":%q,"round":%d}`, c.Op, c.Round)), nil
 	}
 	for p := range partitions {
-		o.subscribe(wire.AskSubject(p), o.ask)
+		o.ears = append(o.ears, o.subscribe(wire.AskSubject(p), o.ask))
 		o.subscribe(wire.FeedSubject(p), o.record)
 	}
 	return o
 }
 
-func (o *owner) subscribe(subject string, h nats.MsgHandler) {
-	if _, err := o.nc.Subscribe(subject, h); err != nil {
+func (o *owner) subscribe(subject string, h nats.MsgHandler) *nats.Subscription {
+	s, err := o.nc.Subscribe(subject, h)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return s
+}
+
+// hide has whoever asks the owner told at once that nobody is there.
+func (o *owner) hide() {
+	o.t.Helper()
+	for _, s := range o.ears {
+		if err := s.Unsubscribe(); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	if err := o.nc.Flush(); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -240,8 +258,17 @@ func (o *owner) reply(a wire.Ask) wire.AskReply {
 		}
 	case wire.AskAnswer:
 		reply.Answer = o.answers[answerKey(a.Player, a.Room, a.Key, a.Body)]
+		reply.Pending = reply.Answer == nil && !o.forgets && o.judges(a)
 	}
 	return reply
+}
+
+// judges reports whether the command that is asked for is in the log. The caller holds mu.
+func (o *owner) judges(a wire.Ask) bool {
+	return slices.ContainsFunc(o.logged, func(c wire.Command) bool {
+		body := c.BodyHash()
+		return c.Player == a.Player && c.Key == a.Key && bytes.Equal(body[:], a.Body)
+	})
 }
 
 // sum is that of an update, nil when it is not there.
@@ -302,6 +329,19 @@ func (o *owner) asks(op string) (n int) {
 	o.locked(func() {
 		for _, a := range o.asked {
 			if a.Op == op {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+// resumes counts the questions for updates that the asker is behind of: one that has all
+// asks as well, when the room was silent.
+func (o *owner) resumes(r *ownedRoom) (n int) {
+	o.locked(func() {
+		for _, a := range o.asked {
+			if a.Op == wire.AskSince && a.Seq < r.seq {
 				n++
 			}
 		}

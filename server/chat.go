@@ -27,9 +27,10 @@ const (
 	chatScan = 1000
 	// chatTimeout bounds a line's way into the stream, attempts included.
 	chatTimeout = 3 * time.Second
-	// chatLoadTimeout bounds reading the last lines; joins wait for it once.
-	chatLoadTimeout = 2 * time.Second
 )
+
+// chatLoadTimeout bounds reading the last lines; joins wait for it once. A variable for tests.
+var chatLoadTimeout = 2 * time.Second
 
 // chatLog is a room's last lines, oldest first. Owned by the feed's loop.
 type chatLog struct {

@@ -1,9 +1,19 @@
 package server
 
-import "time"
+import (
+	"time"
 
-// LoopMessages is how many messages wait for a loop.
-const LoopMessages = loopMessages
+	"tickcast/server/internal/peer"
+)
+
+// What tests change.
+var (
+	LoopMessages = &loopMessages
+	RingTimeout  = &peer.RingTimeout
+)
+
+// BePatient has what no test is about wait for a slow machine.
+func BePatient() { resumeTimeout, chatLoadTimeout = time.Minute, time.Minute }
 
 // Enter has the player's session become a member of a room, and returns what asks for its place: the rest of a join.
 func (g *Gateway) Enter(player, room string) (join func()) {

@@ -31,7 +31,17 @@ const (
 
 var secret = []byte("a secret for tests of 32 bytes!!")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	server.BePatient()
+	goleak.VerifyTestMain(m)
+}
+
+// change sets what a test wants otherwise, before it starts a gateway.
+func change[T any](t *testing.T, what *T, to T) {
+	was := *what
+	*what = to
+	t.Cleanup(func() { *what = was })
+}
 
 // world is a deployment without the parts that are tested elsewhere: a real NATS,
 // a Redis, and peers that speak the wire contract of owners and ledger workers.

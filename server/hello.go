@@ -10,8 +10,8 @@ import (
 	"tickcast/wire"
 )
 
-// resumeTimeout bounds the look-up of a session: a hello does not wait for Redis.
-const resumeTimeout = 500 * time.Millisecond
+// resumeTimeout bounds the look-up of a session: a hello does not wait for Redis. A variable for tests.
+var resumeTimeout = 500 * time.Millisecond
 
 // cacheWarning is how often it is logged that Redis does not answer: all of a gateway's
 // players may come back while it does not. The metric counts.

@@ -9,10 +9,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// loopMessages is how many messages wait for a loop: those of half a second or more. What is
+// beyond it is lost, counted (tickcast_dropped_total{what="message"}), and a gap like any other.
+// A variable for a test.
+var loopMessages = 32 << 10
+
 const (
-	// loopMessages is how many messages wait for a loop: those of half a second or more. What is
-	// beyond it is lost, counted (tickcast_dropped_total{what="message"}), and a gap like any other.
-	loopMessages = 32 << 10
 	// loopEvents is how many events wait for a loop; who has another one waits too.
 	loopEvents = 1024
 	// housekeeping is how often rooms are looked at without an event: houseTurn at a time, as

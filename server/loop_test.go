@@ -12,6 +12,8 @@ import (
 
 // What a loop has no room for is counted, and found missing like what NATS has lost.
 func TestMessagesThatALoopCannotHold(t *testing.T) {
+	const holds = 16
+	change(t, server.LoopMessages, holds)
 	reg := prometheus.NewRegistry()
 	var nc *nats.Conn
 	w, r, g := lobby(t, func(c *server.Config) { c.Metrics, nc = reg, c.Conn })
@@ -20,7 +22,7 @@ func TestMessagesThatALoopCannotHold(t *testing.T) {
 	c.quiet[wire.TypePing] = true
 	release := g.Stall()
 	w.owner.update(r, false)
-	for range server.LoopMessages {
+	for range holds {
 		w.owner.say(r, wire.OutTick, wire.OutHeader{}, nil) // too old for anybody to get it
 	}
 	w.owner.update(r, false)

@@ -95,7 +95,7 @@ func TestResumeFromRing(t *testing.T) {
 		w.owner.update(r, false)
 	}
 	watching.wantUpdates("all are there", r, 1, 10)
-	since := w.owner.asks(wire.AskSince)
+	since := w.owner.resumes(r)
 	for _, seq := range []uint64{0, 4, 10} {
 		c := g.player("ann")
 		o := c.rejoin("lobby", r.log, seq)
@@ -112,7 +112,7 @@ func TestResumeFromRing(t *testing.T) {
 		}
 		c.wantUpdates("every update behind it", r, seq+1, 10)
 	}
-	if n := w.owner.asks(wire.AskSince); n != since {
+	if n := w.owner.resumes(r); n != since {
 		t.Errorf("%d resumes reached the owner", n-since)
 	}
 }
@@ -143,6 +143,7 @@ func TestResumeFromOwner(t *testing.T) {
 
 // P3.2: what this gateway did not keep another one did, which spares the owner.
 func TestResumeFromAnotherGateway(t *testing.T) {
+	change(t, server.RingTimeout, deadline)
 	w, r, g := lobby(t)
 	watching := g.player("bob")
 	watching.join("lobby")
@@ -152,13 +153,13 @@ func TestResumeFromAnotherGateway(t *testing.T) {
 	watching.wantUpdates("all are there", r, 1, 30)
 	other := inTheRoomToo(w)
 	w.owner.locked(func() { r.kept = 0 })
-	since := w.owner.asks(wire.AskSince)
+	since := w.owner.resumes(r)
 	c := other.player("ann")
 	if o := c.rejoin("lobby", r.log, 5); !o.is("recovered") || o.str("source") != string(wire.SourceGateway) {
 		t.Fatalf("joined: %s", o.text)
 	}
 	c.wantUpdates("from the other gateway", r, 6, 30)
-	if n := w.owner.asks(wire.AskSince); n != since {
+	if n := w.owner.resumes(r); n != since {
 		t.Errorf("%d questions reached the owner", n-since)
 	}
 	later := other.player("cid")
@@ -179,9 +180,8 @@ func inTheRoomToo(w *world) *gate {
 	g.knows("lobby")
 	g.player("eve").join("lobby")
 	eventually(w.t, "the gateway has heard of the other", func() bool {
-		c := g.player("eve")
-		defer c.ws.CloseNow() //nolint:errcheck // it may be closed
-		return c.join("lobby").num("players") > 2
+		_, lobby := g.get("/api/rooms/lobby", "")
+		return lobby.num("players") == 2
 	})
 	return g
 }
@@ -233,8 +233,8 @@ func TestResumeFromFollowerThatIsBehind(t *testing.T) {
 		w.owner.update(r, false)
 	}
 	g.player("bob").join("lobby")
-	w.owner.locked(func() { w.owner.deaf = true })
 	w.owner.follow()
+	w.owner.hide()
 	c := g.player("ann")
 	c.send(`{"type":"join","id":8,"room":"lobby","position":{"log":%q,"seq":30}}`, r.log)
 	eventually(t, "the follower is asked again", func() (again bool) {
@@ -438,9 +438,15 @@ func TestHerdOfJoins(t *testing.T) {
 		w.owner.locked(func() { r.you[p] = []byte(fmt.Sprintf(`{"n":%d}`, i)) })
 		all = append(all, g.player(p))
 	}
+	release := g.Stall()
 	for _, c := range all {
 		c.send(`{"type":"join","id":1,"room":"lobby"}`)
+		c.send(`{"type":"ping","id":2}`)
 	}
+	for _, c := range all {
+		c.until("the join was read", wire.TypePong)
+	}
+	release()
 	for i, c := range all {
 		if o := c.until("joined", wire.TypeJoined); o.sub("you").num("n") != int64(i) {
 			t.Fatalf("somebody else's private part: %s", o.text)
@@ -537,6 +543,7 @@ func TestSlowClient(t *testing.T) {
 
 func slowClient(t *testing.T, ringBytes int, lateAfter time.Duration) {
 	w, r, g := lobby(t, func(c *server.Config) {
+		c.PingInterval = time.Hour // the fast one says nothing
 		c.Fanout.SendBuffer, c.Fanout.RingBytes = 4096, ringBytes
 		c.Fanout.LateAfter, c.Fanout.StallTimeout, c.Fanout.SlowLimit = lateAfter, time.Minute, time.Hour
 	})

@@ -17,9 +17,9 @@ import (
 // memory, or from an index.
 const AskTimeout = time.Second
 
-// ringTimeout bounds one request to another gateway, which answers from memory. Whoever
-// does not hear from it asks an owner.
-const ringTimeout = 250 * time.Millisecond
+// RingTimeout bounds one request to another gateway, which answers from memory. Whoever
+// does not hear from it asks an owner. A variable for a test.
+var RingTimeout = 250 * time.Millisecond
 
 const (
 	// attempt bounds one try to append a record. Its end is no answer: the record may
@@ -54,7 +54,7 @@ func (p *Peer) Owner(ctx context.Context, partition int, ask wire.Ask) (wire.Ask
 
 // Ring asks another gateway for updates that it kept.
 func (p *Peer) Ring(ctx context.Context, gateway string, ask wire.Ask) (wire.AskReply, error) {
-	reply, err := p.ask(ctx, wire.RingSubject(gateway), ask, ringTimeout)
+	reply, err := p.ask(ctx, wire.RingSubject(gateway), ask, RingTimeout)
 	if err != nil {
 		return reply, fmt.Errorf("ask gateway %s: %w", gateway, err)
 	}

@@ -121,14 +121,15 @@ func (r *SentinelRedis) Master() (*Service, error) {
 }
 
 // Whole reports, as an error, what a failover would lack: a Sentinel that does not see
-// the master, the replica and its fellows, or a replica without a copy.
+// the master, the replica and its fellows, or does nothing as its clock has jumped (TILT),
+// or a replica without a copy.
 func (r *SentinelRedis) Whole() error {
 	for _, s := range r.Sentinels {
 		view, err := viewOf(s)
 		if err != nil {
 			return err
 		}
-		if view.status != "ok" || view.replicas != len(r.Nodes)-1 || view.sentinels != len(r.Sentinels) {
+		if view.tilt || view.status != "ok" || view.replicas != len(r.Nodes)-1 || view.sentinels != len(r.Sentinels) {
 			return fmt.Errorf("a Sentinel sees %+v", view)
 		}
 	}
@@ -176,6 +177,7 @@ func sentinel(path, dir string, master int) (Spec, error) {
 
 // view is what a Sentinel knows.
 type view struct {
+	tilt                bool
 	status, master      string
 	replicas, sentinels int
 }
@@ -191,7 +193,7 @@ func viewOf(s *Service) (view, error) {
 	if m == nil {
 		return view{}, fmt.Errorf("a Sentinel watches nothing: %q", text)
 	}
-	v := view{status: m[1], master: m[2]}
+	v := view{tilt: !strings.Contains(text, "sentinel_tilt:0"), status: m[1], master: m[2]}
 	v.replicas, _ = strconv.Atoi(m[3]) // digits
 	v.sentinels, _ = strconv.Atoi(m[4])
 	return v, nil

@@ -14,10 +14,10 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
+// Nobody waits for a cache longer than it takes to do without it. Variables for tests.
+var dialTimeout, ioTimeout = 500 * time.Millisecond, time.Second
+
 const (
-	// Nobody waits for a cache longer than it takes to do without it.
-	dialTimeout = 500 * time.Millisecond
-	ioTimeout   = time.Second
 	// A failed write is repeated by whoever knows the newest value by then; the
 	// library repeats none, and dials once.
 	noRetries = -1

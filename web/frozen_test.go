@@ -11,8 +11,8 @@ import (
 func TestPageStandsStillWithTheRoom(t *testing.T) {
 	s := newStage(t, 1280, 800)
 	s.happen(`{"e":"phase","phase":"flying","round":1,"start":@}`)
-	s.shows("the curve rises", "#readout-value", "1.02×")
-	s.hold(true)
+	s.rises("the curve rises", 1.02)
+	s.fallSilent()
 	s.tab.until("P3.5: the page says that the room is not heard", `!document.querySelector('#frozen').hidden`)
 	before := eval[string](s.tab, "read the curve", `document.querySelector('#readout-value').textContent`)
 	after := eval[string](s.tab, "read it again after 30 frames",
@@ -57,29 +57,53 @@ func TestCurveNeverRunsBackwards(t *testing.T) {
 		t.Run(fmt.Sprint(size.width), func(t *testing.T) {
 			s := newStage(t, size.width, size.height)
 			s.happen(`{"e":"phase","phase":"flying","round":1,"start":@}`)
-			s.shows("the curve rises", "#readout-value", "1.02×")
+			s.rises("the curve rises", 1.02)
 			eval[any](s.tab, "watch", watchCurve)
-			s.hold(true)
+			s.fallSilent()
 			s.tab.until("frozen", `!document.querySelector('#frozen').hidden && document.querySelector('#stage').dataset.frozen === 'yes'`)
 			s.tab.picture(fmt.Sprintf("frozen-%d", size.width))
+			still := s.reads()
 			s.takeOver(20 * time.Millisecond) // the page drew a quarter of a second more
 			s.tab.until("P3.6: the new owner is heard", `document.querySelector('#frozen').hidden`)
 			s.hold(false)
-			s.shows("and goes on", "#readout-value", "1.04×")
+			s.rises("and goes on", still+0.02)
 			s.hold(true)
 			s.conn.hangUp(wire.CloseShutdown)
 			c := s.next("the page comes back")
 			c.welcome("hello")
 			m := c.want("join", wire.TypeJoin)
-			c.send(fmt.Sprintf(`{"type":"joined","id":%d,"room":"lobby","recovered":true,"position":{"log":"L","seq":1},"epoch":2,"t":%d,"players":3,"you":{"bets":[]}}`,
-				m.ID, (s.now - 50*time.Millisecond).Microseconds()))
+			c.send(fmt.Sprintf(`{"type":"joined","id":%d,"room":"lobby","recovered":true,"position":{"log":"L","seq":%d},"epoch":2,"t":%d,"players":3,"you":{"bets":[]}}`,
+				m.ID, s.seq, (s.now - 50*time.Millisecond).Microseconds()))
 			s.through(c)
+			still = s.reads()
 			s.takeOver(10 * time.Millisecond)
 			s.hold(false)
-			s.shows("and goes on", "#readout-value", "1.06×")
+			s.rises("and goes on", still+0.02) // a third of a second: more than is drawn of a room that is silent
 			s.wantRising()
 		})
 	}
+}
+
+// curve is what the curve reads, NaN where there is none.
+const curve = `parseFloat(/^([\d.]+)×$/.exec(document.querySelector('#readout-value').textContent)?.[1])`
+
+func (s *stage) reads() float64 {
+	s.t.Helper()
+	return eval[float64](s.tab, "read the curve", curve)
+}
+
+// rises waits until the curve reads so much or more: a page that has no time jumps over readings.
+func (s *stage) rises(why string, to float64) {
+	s.t.Helper()
+	s.tab.until(why, fmt.Sprintf(`%s >= %.2f`, curve, to))
+}
+
+// fallSilent stops the room's clock, and waits until the page has heard all that the room has said.
+func (s *stage) fallSilent() {
+	s.t.Helper()
+	s.hold(true)
+	s.happen(`{"e":"totals","round":1,"count":4321,"stake":0,"paid":0,"next_count":0,"next_stake":0}`)
+	s.shows("all is heard", "#total-count", "4,321")
 }
 
 // through goes on over another connection. The room must be held.

@@ -235,7 +235,7 @@ func TestPagePlaysARound(t *testing.T) {
 	s.happen(`{"e":"phase","phase":"locked","round":1,"start":@,"end":9000000000}`)
 	s.shows("locked", "#big-0", "Good luck")
 	s.happen(`{"e":"phase","phase":"flying","round":1,"start":@}`)
-	s.shows("flying", "#big-0", "Cash out 1.0")
+	s.tab.until("flying", `/Cash out \d/.test(document.querySelector('#big-0').textContent)`)
 	s.click("cash out", "#big-0")
 	s.answer("the cash-out", "cashout", `{"slot":0,"round":1,"centi":105,"payout":1050}`)
 	s.shows("the win", ".panel-result", "Won 10.50 at 1.05×")

@@ -199,6 +199,10 @@ func (p *product) phone() {
 // race starts a race in the console and taps in it.
 func (p *product) race(op *tab) {
 	p.createRoom(op, "sprint", "race")
+	p.action(op, "sprint", "settings")
+	op.until("the settings", `document.querySelector('#settings-dialog').open`)
+	op.do("time for five taps", chromedp.SetValue(chromedp.CSS("#set-running_ms"), "600"), submit("#set-running_ms"))
+	op.until("saved", `!document.querySelector('#settings-dialog').open`)
 	p.action(op, "sprint", "start")
 	b := newTab(p.t, 1280, 800)
 	b.do("open the page", chromedp.Navigate(p.play+"#sprint"))

@@ -20,7 +20,7 @@ type darkLog struct {
 	records  []Record
 	dark     bool
 	end      uint64 // reading ends before this record; 0: with the last
-	behind   bool // whatever node answers for a single record does not have it yet
+	behind   bool   // whatever node answers for a single record does not have it yet
 	claims   []wire.Claim
 	appended []wire.OwnerRecord
 }

@@ -288,6 +288,17 @@ func (s *stage) wantWhole(room string) {
 	}
 }
 
+// wantNoVoid checks what wantWhole does, and that no round of the room was voided.
+func (s *stage) wantNoVoid(room string) {
+	s.t.Helper()
+	s.wantWhole(room)
+	for _, u := range s.heardOf(room) {
+		if strings.Contains(u, `"e":"void"`) {
+			s.t.Fatalf("room %s has a void: %s", room, u)
+		}
+	}
+}
+
 // redis is the cache of the deployment, started with the first host.
 func (s *stage) redis() SnapshotStore {
 	s.t.Helper()

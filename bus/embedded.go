@@ -82,8 +82,8 @@ func StartEmbedded(c EmbeddedConfig) (*Embedded, error) {
 	return e, nil
 }
 
-// Connect connects within the process as a role. The caller closes the
-// connection.
+// Connect connects within the process as a role, and tries for 30 s at most. The
+// caller closes the connection. It may be called concurrently.
 func (e *Embedded) Connect(role Role, name string) (*nats.Conn, error) {
 	options := append(connectOptions(name, role),
 		nats.InProcessServer(e.server), nats.UserInfo(string(role), e.passwords[role]))
